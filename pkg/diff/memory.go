@@ -1,0 +1,165 @@
+package diff
+
+import "time"
+
+// Memory is what neither the repo nor the nodes can tell of one cluster: the
+// fold of its journal and of its looks. It holds no secret.
+type Memory struct {
+	Known     bool              `json:"known"` // false: new, or lost; nothing is initialised or unsealed unasked
+	ClusterID string            `json:"cluster_id,omitempty"`
+	Birth     Birth             `json:"birth"`
+	Good      Standing          `json:"good"`              // the last spec that was converged on
+	CAs       [][]byte          `json:"cas,omitempty"`     // PEM of Good
+	Members   []Member          `json:"members,omitempty"` // by name; all ever in raft, also those that the spec dropped
+	Tries     []Try             `json:"tries,omitempty"`   // the last of each step ID
+	Secrets   map[string]string `json:"secrets,omitempty"` // "age:…" or "secret:…" → digest of the plaintext that was placed
+	Newest    string            `json:"newest,omitempty"`  // highest version that was ever active
+	Leaves    []Leave           `json:"leaves,omitempty"`
+}
+
+// Standing is a spec that a cluster converged on. Since is zero while it is
+// not in sync.
+type Standing struct {
+	Cluster string    `json:"cluster,omitempty"`
+	Commit  string    `json:"commit,omitempty"`
+	Digest  string    `json:"digest,omitempty"`
+	Since   time.Time `json:"since,omitzero"`
+}
+
+// BirthPhase is how far the ceremony came. Closed set, in order.
+type BirthPhase string
+
+const (
+	BirthNone       BirthPhase = ""           // never begun
+	BirthIntent     BirthPhase = "intent"     // about to ask Vault to initialise
+	BirthKeys       BirthPhase = "keys"       // shares and root token stored encrypted, read back
+	BirthCredential BirthPhase = "credential" // our own credential works from another node
+	BirthConfirmed  BirthPhase = "confirmed"  // a human way in is proven
+	BirthDone       BirthPhase = "done"       // root token revoked
+	BirthLost       BirthPhase = "lost"       // an answer is missing: frozen until a person acts
+)
+
+// Birth is the ceremony's journal.
+type Birth struct {
+	Phase    BirthPhase `json:"phase,omitempty"`
+	Nonce    string     `json:"nonce,omitempty"`
+	Seed     string     `json:"seed,omitempty"` // the node that is asked
+	At       time.Time  `json:"at,omitzero"`
+	Evidence string     `json:"evidence,omitempty"` // of BirthLost
+	Holders  []string   `json:"holders,omitempty"`  // people to whom a threshold is encrypted
+}
+
+// Will is what a person did on purpose. Closed set; a machine's accident is
+// WillNone.
+type Will string
+
+const (
+	WillNone    Will = ""
+	WillSealed  Will = "sealed"  // sealed by hand in an unchanged process
+	WillStopped Will = "stopped" // clean stop, not ours, same boot
+)
+
+// Member is what is remembered of one node.
+type Member struct {
+	Name    string `json:"name"`
+	Address string `json:"address,omitempty"`
+	ID      string `json:"id,omitempty"` // raft node_id
+	// Empty: its data folder was proven empty before Vault was first started
+	// there by us.
+	Empty  bool   `json:"empty,omitempty"`
+	Joined bool   `json:"joined,omitempty"` // was seen as a member of the cluster
+	Device string `json:"device,omitempty"` // of its data folder, once used
+	Will   Will   `json:"will,omitempty"`   // sticks until a person lifts it
+	Open   string `json:"open,omitempty"`   // process last seen unsealed: boot/pid/start
+	Ran    string `json:"ran,omitempty"`    // boot in which the service was last seen active
+	Run    string `json:"run,omitempty"`    // process last seen: boot/pid/start
+	// Index is the leader's index when Run was first seen: below it the node
+	// has not caught up.
+	Index uint64 `json:"index,omitempty"`
+}
+
+// Outcome of a try. Closed set.
+type Outcome string
+
+const (
+	OutcomeIntent  Outcome = "intent" // about to act; alone it means that nobody knows
+	OutcomeDone    Outcome = "done"
+	OutcomeFailed  Outcome = "failed"
+	OutcomeUnknown Outcome = "unknown"
+	OutcomeStale   Outcome = "stale" // needs no longer held; nothing was done
+)
+
+// Try is one attempt at one step.
+type Try struct {
+	Op       string    `json:"op"`   // operation ID, new for each attempt
+	Step     string    `json:"step"` // Step.ID
+	Node     string    `json:"node"`
+	Action   Action    `json:"action"`
+	Outcome  Outcome   `json:"outcome"`
+	Evidence string    `json:"evidence,omitempty"`
+	Epoch    uint64    `json:"epoch"`
+	Count    int       `json:"count"` // attempts at this step ID so far
+	At       time.Time `json:"at"`
+}
+
+// LeaveKind is what a person allowed or forbade. Closed set.
+type LeaveKind string
+
+const (
+	LeaveInit  LeaveKind = "init"  // the cluster may be born
+	LeaveHold  LeaveKind = "hold"  // hands off
+	LeaveRetry LeaveKind = "retry" // forget failed tries before At
+)
+
+// Leave is a person's word to the reconciler, given on its own host.
+type Leave struct {
+	Kind   LeaveKind `json:"kind"`
+	Node   string    `json:"node,omitempty"` // empty: the cluster
+	By     string    `json:"by"`
+	Reason string    `json:"reason,omitempty"`
+	At     time.Time `json:"at"`
+	Until  time.Time `json:"until,omitzero"`
+}
+
+// Member finds what is remembered of a node; the zero Member if nothing.
+func (m Memory) Member(name string) Member {
+	for _, x := range m.Members {
+		if x.Name == name {
+			return x
+		}
+	}
+	return Member{Name: name}
+}
+
+// leave finds a leave of a kind for a node, or for the cluster, that is in
+// force at now.
+func (m Memory) leave(kind LeaveKind, node string, now time.Time) (Leave, bool) {
+	for _, l := range m.Leaves {
+		if l.Kind == kind && (l.Node == "" || l.Node == node) && (l.Until.IsZero() || now.Before(l.Until)) {
+			return l, true
+		}
+	}
+	return Leave{}, false
+}
+
+// Record folds one try into the memory: the last of each step ID is kept.
+func (m Memory) Record(t Try) Memory {
+	tries := make([]Try, 0, len(m.Tries)+1)
+	for _, x := range m.Tries {
+		if x.Step != t.Step {
+			tries = append(tries, x)
+		}
+	}
+	m.Tries = append(tries, t)
+	return m
+}
+
+// try is the last attempt at a step.
+func (m Memory) try(step string) (Try, bool) {
+	for _, t := range m.Tries {
+		if t.Step == step {
+			return t, true
+		}
+	}
+	return Try{}, false
+}
