@@ -28,6 +28,7 @@ func Phases() []Phase {
 // pointer is Unknown; Unknown says why. It round-trips through JSON.
 type Node struct {
 	Name    string           `json:"name"`
+	ID      string           `json:"id,omitempty"` // raft node_id that the target named
 	At      time.Time        `json:"at"`
 	Unknown map[Phase]string `json:"unknown,omitempty"`
 
@@ -76,6 +77,7 @@ type Hold struct {
 type Target struct {
 	Cluster     string
 	Node        string
+	ID          string // raft node_id
 	Address     string // host or IP of SSH
 	Port        int
 	User        string
@@ -111,7 +113,7 @@ func Probe(ctx context.Context, host Host, each Each, targets []Target) []Node {
 	seen := make([]Node, len(targets))
 	each(len(targets), func(i int) {
 		seen[i] = host(ctx, targets[i])
-		seen[i].Name = targets[i].Node
+		seen[i].Name, seen[i].ID = targets[i].Node, targets[i].ID
 	})
 	return seen
 }

@@ -7,5 +7,5 @@
 // [Eyes], [Hands], [Contents], [Journal] and [Clock], which the real world and
 // the simulation fill.
 //
-//	results, err := apply.Wave(ctx, ports, "prod-eu", wave, epoch)
+//	results, err := apply.Wave(ctx, ports, memory, wave, epoch)
 package apply

@@ -50,6 +50,7 @@ type Ports struct {
 	Contents Contents
 	Journal  Journal
 	Clock    Clock
+	Each     Each
 	// Op makes the operation ID of an attempt.
 	Op func() string
 	// Watch hears what happens, for progress; nil: nobody listens.

@@ -1,0 +1,124 @@
+package diff
+
+import (
+	"strings"
+
+	"github.com/vaultfleet/reconciler/pkg/actual"
+	"github.com/vaultfleet/reconciler/pkg/desired"
+)
+
+// Which part of a change is live is told by what the process was started or
+// last reloaded with, not by the file: somebody may have put the file back, or
+// edited it without a reload. Which keys reload is version data; what is not
+// proven to reload restarts.
+
+// told says how much is known of what the process runs with.
+type told string
+
+const (
+	toldAll      told = "all"
+	toldDeferred told = "deferred" // differs only where it rides the next restart
+	toldNothing  told = "nothing"  // Vault runs, and nothing tells with what
+)
+
+// classify says what making a file right asks of the running Vault, and which
+// changes people should read.
+func (s *situation) classify(n desired.Node, put desired.Put) (desired.OnChange, []Change, told) {
+	if !s.v.is(n.Name, keyService, "active") {
+		return desired.OnChangeNone, nil, toldAll
+	}
+	if put.Role == desired.RoleFile && put.OnChange != desired.OnChangeReload && put.OnChange != desired.OnChangeRestart {
+		return desired.OnChangeNone, nil, toldAll
+	}
+	have, known := s.v.get(n.Name, keyLoaded+put.Path)
+	if known && have == put.Digest {
+		return desired.OnChangeNone, nil, toldAll
+	}
+	if put.TLS != "" && s.servesWanted(n, put) {
+		return desired.OnChangeNone, nil, toldAll
+	}
+	if !known && s.unmarked(n.Name) {
+		if s.v.is(n.Name, keyFile+put.Path, value(put)) {
+			return desired.OnChangeRestart, nil, toldNothing
+		}
+		return desired.OnChangeRestart, nil, toldAll
+	}
+	switch put.Role {
+	case desired.RoleFile:
+		return put.OnChange, nil, toldAll
+	case desired.RoleConfig:
+		return s.configChange(n)
+	}
+	return desired.OnChangeRestart, nil, toldAll
+}
+
+// servesWanted says that the listener serves the certificate that lies on disk,
+// and that this is the wanted one: the handshake tells more than any mark. It
+// tells it of the key as well, since Vault serves no mismatched pair.
+func (s *situation) servesWanted(n desired.Node, put desired.Put) bool {
+	if !s.v.is(n.Name, keyCert, "current") {
+		return false
+	}
+	for _, p := range n.Puts {
+		if (p.Path == put.Path || p.Path == put.Pair) && !s.v.is(n.Name, keyFile+p.Path, value(p)) {
+			return false
+		}
+	}
+	return true
+}
+
+// unmarked says that nothing of ours tells what the process was started with.
+func (s *situation) unmarked(node string) bool {
+	p := s.have[node].Process
+	return p != nil && p.PID != 0 && p.Mark == nil && !s.forecast
+}
+
+// configChange compares the configuration that runs with the wanted one, key by
+// key.
+func (s *situation) configChange(n desired.Node) (desired.OnChange, []Change, told) {
+	from := runningConfig(s.have[n.Name], s.want.Service.ConfigPath)
+	if from == nil {
+		return desired.OnChangeRestart, nil, toldAll
+	}
+	class, keys := desired.ChangeOf(from, n.Config, s.runningVersion(n.Name))
+	var changes []Change
+	for _, k := range keys {
+		changes = append(changes, Change{k, readable(from[k]), readable(n.Config[k])})
+	}
+	switch class {
+	case desired.ChangeNone:
+		return desired.OnChangeNone, changes, toldAll
+	case desired.ChangeDeferred:
+		return desired.OnChangeNone, changes, toldDeferred
+	case desired.ChangeReload:
+		return desired.OnChangeReload, changes, toldAll
+	}
+	return desired.OnChangeRestart, changes, toldAll
+}
+
+// runningConfig is the flattened configuration that the process runs with; nil
+// means Unknown.
+func runningConfig(n actual.Node, path string) map[string]string {
+	if n.Process != nil && n.Process.Mark != nil {
+		return n.Process.Mark.Config
+	}
+	return n.Files[path].Config
+}
+
+func (s *situation) runningVersion(node string) string {
+	if version, ok := s.v.get(node, keyRunning); ok && version != "" {
+		return version
+	}
+	return s.want.Vault.Version
+}
+
+// readable takes the JSON quotes off a plain value.
+func readable(value string) string {
+	if value == "" {
+		return absent
+	}
+	if len(value) > 1 && strings.HasPrefix(value, `"sha256:`) {
+		return "(sensitive)"
+	}
+	return value
+}

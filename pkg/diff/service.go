@@ -1,0 +1,235 @@
+package diff
+
+import (
+	"time"
+
+	"github.com/vaultfleet/reconciler/pkg/desired"
+)
+
+// account creates the user and the group that Vault runs as.
+func (s *situation) account(n desired.Node) (Step, bool) {
+	user, group := s.want.Service.User, s.want.Service.Group
+	if !s.v.is(n.Name, keyUser+user, absent) && !s.v.is(n.Name, keyGroup+group, absent) {
+		return Step{}, false
+	}
+	if !s.manages(n.Name, desired.ConcernService, "account "+user, absent, user+":"+group) || !s.rooted(n.Name) {
+		return Step{}, false
+	}
+	return Step{Node: n.Name, Action: ActionAccount, Effect: EffectNone, Users: []string{user + ":" + group},
+		Why:     "Vault's account is not on the node",
+		Changes: []Change{{"account", absent, user + ":" + group}},
+		Needs:   s.v.known(n.Name, keyUser+user, keyGroup+group),
+		Goal:    []Fact{{n.Name, keyUser + user, "present"}, {n.Name, keyGroup + group, "present"}}}, true
+}
+
+// enable lets the unit start at boot.
+func (s *situation) enable(n desired.Node) (Step, bool) {
+	if !s.v.is(n.Name, keyBoot, "disabled") || s.v.is(n.Name, keyService, absent) {
+		return Step{}, false
+	}
+	if !s.manages(n.Name, desired.ConcernService, s.want.Service.Name+" at boot", "disabled", "enabled") || !s.rooted(n.Name) {
+		return Step{}, false
+	}
+	return Step{Node: n.Name, Action: ActionEnable, Effect: EffectNone,
+		Why:     "the unit would not start at boot",
+		Changes: []Change{{s.want.Service.Name + " at boot", "disabled", "enabled"}},
+		Needs:   s.v.known(n.Name, keyBoot),
+		Goal:    []Fact{{n.Name, keyBoot, "enabled"}}}, true
+}
+
+// start starts a service that is down, if its data is what it should be. It is
+// repair: nothing gates it but the data folder and the birth.
+func (s *situation) start(n desired.Node) (Step, bool) {
+	state, known := s.v.get(n.Name, keyService)
+	if !known || state == "active" || !s.want.Manages(desired.ConcernService) {
+		return Step{}, false
+	}
+	if state == "changing" {
+		s.wait(n.Name, WaitBooting, s.want.Service.Name+" on "+n.Name+" is on its way up or down", time.Time{})
+		return Step{}, false
+	}
+	if state == absent || s.v.is(n.Name, keyBinary, absent) || s.v.is(n.Name, keyFile+s.want.Service.ConfigPath, absent) {
+		return Step{}, false // place comes first
+	}
+	if !s.dataAllows(n) || !s.rooted(n.Name) {
+		return Step{}, false
+	}
+	step := Step{Node: n.Name, Action: ActionStart, Effect: EffectNone,
+		Why:     "Vault is not running",
+		Changes: []Change{{s.want.Service.Name, state, "active"}},
+		Needs:   s.v.known(n.Name, keyService, keyData, keyPeersJSON, keyHold, keyBoot),
+		Goal:    []Fact{{n.Name, keyService, "active"}, {n.Name, keyAPI, "up"}}}
+	return step, true
+}
+
+// dataAllows says that starting Vault over this data folder can lose nothing: a
+// known member has its data, a new one has none.
+func (s *situation) dataAllows(n desired.Node) bool {
+	data, known := s.v.get(n.Name, keyData)
+	if !known {
+		s.block(n.Name, ReasonUnknown, "the data folder "+s.want.Storage.Path+" on "+n.Name+" could not be read",
+			"let the reconciler read it: the sudoers line of docs/operations.md")
+		return false
+	}
+	if !s.v.is("", keyKnown, yes) {
+		return s.mayBear()
+	}
+	joined := s.v.is(n.Name, keyMember, yes)
+	switch {
+	case joined && data != "used":
+		s.block(n.Name, ReasonDataMissing, n.Name+" is a member of the cluster, and its data folder "+s.want.Storage.Path+" is "+map[string]string{"empty": "empty", "moved": "on another file system"}[data],
+			"mount the right volume; if the data is gone for good, take the node out of raft first and give it a new node_id")
+		return false
+	case !joined && data != "empty" && !s.v.is(n.Name, keyEmptied, yes):
+		s.block(n.Name, ReasonDataNotEmpty, s.want.Storage.Path+" on "+n.Name+" holds data that this reconciler did not see made",
+			"if it is of no value, a person empties it; otherwise correct the address in the spec")
+		return false
+	}
+	return true
+}
+
+// change is the gated act on a node that runs: reload or restart. Held says
+// that it is this node's turn, but not now.
+func (s *situation) change(n desired.Node) (step Step, held bool) {
+	if !s.v.is(n.Name, keyService, "active") {
+		return Step{}, false
+	}
+	p := s.pending(n)
+	if s.immutable(n) {
+		return Step{}, false
+	}
+	switch p.effect() {
+	case EffectReload:
+		return s.reload(n, p), !s.rooted(n.Name)
+	case EffectRestart:
+		return s.restart(n, p)
+	}
+	return Step{}, false
+}
+
+func (s *situation) reload(n desired.Node, p pending) Step {
+	puts := append(p.quiet, p.reload...)
+	step := Step{Node: n.Name, Action: ActionReload, Effect: EffectReload, Puts: puts, Folders: p.folders,
+		Why: "the change is one that Vault takes up on SIGHUP", Changes: p.changes,
+		Needs: append(s.v.known(n.Name, keyService, keyBoot, keyHold), s.before(n, puts)...),
+		Goal:  append(s.placed(n, puts), s.live(n, p.reload)...)}
+	step.Goal = append(step.Goal, Fact{n.Name, keyService, "active"}, Fact{n.Name, keyUnitFresh, "fresh"})
+	return step
+}
+
+func (s *situation) restart(n desired.Node, p pending) (step Step, held bool) {
+	if !s.rooted(n.Name) || (p.binary && (s.downgrades(n) || !s.stagedEverywhere())) || !s.canReturn(n) {
+		return Step{}, true
+	}
+	needs, block, wait := s.voters.gate(s.v, n.Name, s.want.Rules)
+	if block != nil {
+		s.block(block.Node, block.Reason, block.Detail, block.Lift)
+		return Step{}, true
+	}
+	if wait == nil {
+		wait = s.pausing(n.Name)
+	}
+	if wait != nil {
+		s.wait(wait.Node, wait.Reason, wait.Detail, wait.Until)
+		return Step{}, true
+	}
+	puts := append(append(p.quiet, p.reload...), p.restart...)
+	step = Step{Node: n.Name, Action: ActionRestart, Effect: s.restartEffect(n, p), Puts: puts, Folders: p.folders,
+		Why: "the change takes a restart", Changes: p.changes,
+		Needs: append(append(needs, s.v.known(n.Name, keyService, keyBoot, keyHold, keyPeersJSON, keyRole)...), s.before(n, puts)...),
+		Goal:  append(s.placed(n, puts), s.live(n, append(p.reload, p.restart...))...)}
+	step.Goal = append(step.Goal, Fact{n.Name, keyService, "active"}, Fact{n.Name, keyAPI, "up"}, Fact{n.Name, keyUnitFresh, "fresh"})
+	if p.binary {
+		step.Version, step.Binary = s.want.Vault.Version, s.binaryOf(n.Name)
+		step.Goal = append(step.Goal, Fact{n.Name, keyBinary, step.Binary}, Fact{n.Name, keyRuns, step.Binary})
+	}
+	return step, false
+}
+
+// before are the facts of the files that a step replaces.
+func (s *situation) before(n desired.Node, puts []Put) []Fact {
+	var facts []Fact
+	for _, put := range puts {
+		facts = append(facts, s.v.known(n.Name, keyFile+put.Path)...)
+	}
+	return facts
+}
+
+// live are the facts of the process once it has taken up these files.
+func (s *situation) live(n desired.Node, puts []Put) []Fact {
+	var facts []Fact
+	for _, put := range puts {
+		facts = append(facts, Fact{n.Name, keyLoaded + put.Path, put.Digest})
+		for _, p := range n.Puts {
+			if p.Path == put.Path && p.TLS != "" {
+				facts = append(facts, Fact{n.Name, keyCert, "current"})
+			}
+		}
+	}
+	return facts
+}
+
+// restartEffect names the worst that a restart does.
+func (s *situation) restartEffect(n desired.Node, p pending) Effect {
+	leads := s.v.is(n.Name, keyRole, "leader")
+	switch {
+	case leads && p.binary && newer(s.want.Vault.Version, s.runningVersion(n.Name)):
+		return EffectOneWay
+	case leads:
+		return EffectLeaderMove
+	case s.want.Seal.Kind == "shamir":
+		return EffectRestartUnseal
+	}
+	return EffectRestart
+}
+
+// canReturn says that the node will be able to serve again: the shares are at
+// hand, and every audit file opens there. A standby with an audit path that
+// does not open is healthy until it must lead, and then nobody leads.
+func (s *situation) canReturn(n desired.Node) bool {
+	if s.want.Seal.Kind == "shamir" && s.v.is(n.Name, keySealed, no) && !s.shares() {
+		s.block(n.Name, ReasonNoShares, n.Name+" would come back sealed, and this reconciler holds no shares of the cluster",
+			"docs/operations.md, no-shares")
+		return false
+	}
+	for _, other := range s.want.Nodes {
+		for _, a := range s.want.Audit {
+			if path := a.Options["file_path"]; a.Type == "file" && s.v.is(other.Name, keyOpens+path, no) {
+				s.block(other.Name, ReasonAuditPath, "Vault's user cannot append to "+path+" on "+other.Name+", so that node could not lead",
+					"make the folder writable for "+s.want.Service.User+", or free space on it")
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// pausing says that rollout.pause since the last restart is not over.
+func (s *situation) pausing(node string) *Wait {
+	if s.forecast || s.want.Rollout.Pause <= 0 {
+		return nil
+	}
+	for _, t := range s.memory.Tries {
+		until := t.At.Add(s.want.Rollout.Pause)
+		if t.Action == ActionRestart && t.Outcome == OutcomeDone && t.Node != node && s.now.Before(until) {
+			return &Wait{Node: node, Reason: WaitPause, Detail: "rollout.pause after the restart of " + t.Node, Until: until}
+		}
+	}
+	return nil
+}
+
+// immutable says that the spec changes what a living node cannot change, and
+// blocks by it.
+func (s *situation) immutable(n desired.Node) bool {
+	from := runningConfig(s.have[n.Name], s.want.Service.ConfigPath)
+	if from == nil || s.forecast || !s.v.is(n.Name, keySealed, no) {
+		return false
+	}
+	blocked := false
+	for _, key := range immutableKeys(from, n.Config) {
+		s.block(n.Name, ReasonImmutable, key+" of a living node would change from "+readable(from[key])+" to "+readable(n.Config[key]),
+			"put the old value back; docs/operations.md, immutable, has the runbook")
+		blocked = true
+	}
+	return blocked
+}

@@ -1,0 +1,84 @@
+package diff
+
+import (
+	"strconv"
+	"time"
+)
+
+// A human's will is respected until a human lifts it. A node that a person
+// sealed, stopped, masked, holds or recovers by hand is not acted on at all,
+// not even to repair it; the others go on, with that node counted as not
+// serving.
+
+// willed says that a person wants this node left alone, and blocks by what the
+// person did.
+func (s *situation) willed(node string) bool {
+	before := len(s.blocks)
+	if s.v.is(node, keyWill, string(WillSealed)) && !s.v.is(node, keySealed, no) {
+		s.block(node, ReasonSealedByHand, "somebody sealed "+node+" while its process went on",
+			"vault operator unseal on the node; the reconciler does not undo a seal")
+	}
+	if s.v.is(node, keyWill, string(WillStopped)) && !s.v.is(node, keyService, "active") {
+		s.block(node, ReasonStoppedByHand, "somebody stopped "+s.want.Service.Name+" on "+node+" cleanly",
+			"systemctl start "+s.want.Service.Name+" on the node, or a reboot")
+	}
+	if s.v.is(node, keyBoot, "masked") {
+		s.block(node, ReasonMasked, "the unit "+s.want.Service.Name+" is masked on "+node,
+			"systemctl unmask "+s.want.Service.Name+" on the node")
+	}
+	if s.v.is(node, keyPeersJSON, yes) {
+		s.block(node, ReasonPeers, "a peers.json lies in "+s.want.Storage.Path+"/raft on "+node+": somebody recovers the cluster by hand",
+			"finish the recovery and take the file away")
+	}
+	if s.v.is(node, keyHold, yes) {
+		s.block(node, ReasonHoldFile, "hold file on "+node+s.holdText(node), "rm /etc/reconciler-node/hold on the node")
+	}
+	if hold, ok := s.memory.leave(LeaveHold, node, s.now); ok && hold.Node == node {
+		s.block(node, ReasonHeld, "held by "+hold.By+": "+hold.Reason, "reconciler resume "+s.want.Name+" --node "+node)
+	}
+	return len(s.blocks) > before
+}
+
+func (s *situation) holdText(node string) string {
+	if m := s.have[node].Machine; m != nil && m.Hold != nil && m.Hold.Text != "" {
+		return ": " + m.Hold.Text
+	}
+	return ""
+}
+
+// A failed step is tried again after a while, at most maxTries times; then a
+// person looks at it. A try that found its needs gone counts for nothing.
+const (
+	maxTries   = 3
+	firstRetry = 15 * time.Second
+)
+
+// mayTry says that a step has not failed too often or too recently.
+func (s *situation) mayTry(step Step) bool {
+	last, ok := s.memory.try(step.ID)
+	if !ok || s.forecast || (last.Outcome != OutcomeFailed && last.Outcome != OutcomeUnknown) {
+		return true
+	}
+	for _, l := range s.memory.Leaves {
+		if l.Kind == LeaveRetry && (l.Node == "" || l.Node == step.Node) && last.At.Before(l.At) {
+			return true
+		}
+	}
+	if last.Count >= maxTries {
+		s.block(step.Node, ReasonFailed, string(step.Action)+" failed "+count(last.Count)+", last: "+last.Evidence,
+			"mend the cause, then reconciler resume "+s.want.Name+" --node "+step.Node+"; or commit another spec")
+		return false
+	}
+	if until := last.At.Add(firstRetry << (last.Count - 1)); s.now.Before(until) {
+		s.wait(step.Node, WaitRetry, string(step.Action)+" failed: "+last.Evidence, until)
+		return false
+	}
+	return true
+}
+
+func count(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return strconv.Itoa(n) + " times"
+}
