@@ -1,0 +1,209 @@
+package settings
+
+import (
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"filippo.io/age"
+	"gopkg.in/yaml.v3"
+)
+
+func (r *reader) fleets(n *yaml.Node, s *Settings) {
+	seen := map[Fleet]bool{}
+	r.items(n, "fleets", func(n *yaml.Node) {
+		f := Fleet{Branch: defaultBranch, Path: ".", Interval: defaultInterval}
+		before := len(r.problems)
+		r.fields(n, "fleets[]",
+			key{"repo", func(n *yaml.Node) { r.repo(n, &f.Repo) }},
+			key{"branch", func(n *yaml.Node) { r.branch(n, &f.Branch) }},
+			key{"path", func(n *yaml.Node) { r.inside(n, &f.Path) }},
+			key{"interval", func(n *yaml.Node) { r.interval(n, "fleets[].interval", &f.Interval) }},
+			key{"signatures", r.signatures},
+		)
+		if len(r.problems) > before {
+			return
+		}
+		place := Fleet{Repo: f.Repo, Branch: f.Branch, Path: f.Path}
+		switch {
+		case f.Repo == "":
+			r.at(n, "add repo: /srv/git/fleet.git", "a fleet has no repo")
+		case seen[place]:
+			r.at(n, "delete one of them", "the fleet in %s at %s is already listed", f.Path, f.Repo)
+		default:
+			seen[place] = true
+			s.Fleets = append(s.Fleets, f)
+		}
+	})
+}
+
+// repo takes a local folder, as a path or as a file:// URL.
+func (r *reader) repo(n *yaml.Node, to *string) {
+	var s string
+	if !r.text(n, "fleets[].repo", &s) {
+		return
+	}
+	if local, found := strings.CutPrefix(s, "file://"); found {
+		if !filepath.IsAbs(local) || strings.ContainsAny(local, "%?#") {
+			r.at(n, "write it as file:///srv/git/fleet.git", "fleets[].repo %q is not the URL of an absolute path", s)
+			return
+		}
+		*to = s
+		return
+	}
+	if strings.Contains(s, "://") || regexp.MustCompile(`^[^/]+@[^/]+:`).MatchString(s) {
+		r.at(n, "mirror it (`git clone --mirror`) and give the mirror's path", "fleets[].repo over a network is not built in this release: %q", withoutUser(s))
+		return
+	}
+	if strings.HasPrefix(s, "-") {
+		r.at(n, "", "fleets[].repo must not begin with a dash")
+		return
+	}
+	r.path(n, "fleets[].repo", to)
+}
+
+// withoutUser cuts what may be a password out of a URL before it is shown.
+func withoutUser(url string) string {
+	scheme, rest, found := strings.Cut(url, "://")
+	host, path, _ := strings.Cut(rest, "/")
+	if at := strings.LastIndex(host, "@"); found && at >= 0 {
+		return scheme + "://…@" + host[at+1:] + "/" + path
+	}
+	return url
+}
+
+// branch takes what git-check-ref-format(1) takes, and less.
+func (r *reader) branch(n *yaml.Node, to *string) {
+	var s string
+	if !r.text(n, "fleets[].branch", &s) {
+		return
+	}
+	if !regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$`).MatchString(s) ||
+		strings.Contains(s, "..") || strings.HasSuffix(s, ".lock") || strings.HasPrefix(s, "refs/") {
+		r.at(n, "write the short name, as main", "fleets[].branch %q is not the name of a branch", s)
+		return
+	}
+	*to = s
+}
+
+// inside takes a folder of the repo.
+func (r *reader) inside(n *yaml.Node, to *string) {
+	var s string
+	if !r.text(n, "fleets[].path", &s) {
+		return
+	}
+	if path.IsAbs(s) || path.Clean(s) == ".." || strings.HasPrefix(path.Clean(s), "../") {
+		r.at(n, "write it relative to the root of the repo", "fleets[].path %q leads out of the repo", s)
+		return
+	}
+	*to = path.Clean(s)
+}
+
+// signatures takes the one policy whose effect is built.
+func (r *reader) signatures(n *yaml.Node) {
+	r.fields(n, "fleets[].signatures", key{"policy", func(n *yaml.Node) {
+		var policy string
+		if r.text(n, "fleets[].signatures.policy", &policy) && policy != "none" {
+			r.at(n, "write none, and let only people whom you trust write to the repo",
+				"fleets[].signatures.policy %q is not built in this release", policy)
+		}
+	}})
+}
+
+// holders reads people and their age recipients. Plugins are not taken: the
+// name in the recipient would choose a program to run.
+func (r *reader) holders(n *yaml.Node, s *Settings) {
+	s.Holders = map[string]string{}
+	r.pairs(n, "holders", func(k, v *yaml.Node) {
+		var recipient string
+		if !r.name(k, "holders") || !r.text(v, join("holders", k.Value), &recipient) {
+			return
+		}
+		if _, err := age.ParseX25519Recipient(recipient); err != nil {
+			if strings.HasPrefix(strings.ToUpper(recipient), "AGE-SECRET-KEY-") {
+				r.at(v, "replace it with the age1… line of that key file, and the key itself with a new one",
+					"holders.%s is a private key; it must be a recipient", k.Value)
+				return
+			}
+			r.at(v, "make one with age-keygen and give its age1… line", "holders.%s is not an age recipient", k.Value)
+			return
+		}
+		s.Holders[k.Value] = recipient
+	})
+}
+
+// name takes what may name a person, a secret or a service.
+func (r *reader) name(n *yaml.Node, where string) bool {
+	if !regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$`).MatchString(n.Value) {
+		r.at(n, "use letters, digits, dots, dashes and underscores, at most 63", "%s: %q is not a name", where, n.Value)
+		return false
+	}
+	return true
+}
+
+func (r *reader) secrets(n *yaml.Node, s *Settings) {
+	s.Secrets = map[string]Secret{}
+	r.pairs(n, "secrets", func(k, v *yaml.Node) {
+		if !r.name(k, "secrets") {
+			return
+		}
+		where := join("secrets", k.Value)
+		var secret Secret
+		before := len(r.problems)
+		sources := 0
+		r.fields(v, where,
+			key{"clusters", func(n *yaml.Node) { r.glob(n, where+".clusters", &secret.Clusters) }},
+			key{"file", func(n *yaml.Node) {
+				sources++
+				if r.path(n, where+".file", &secret.File) {
+					r.private(n, secret.File)
+				}
+			}},
+			key{"env", func(n *yaml.Node) { sources++; r.variable(n, where+".env", &secret.Env) }},
+			key{"exec", func(n *yaml.Node) { sources++; r.command(n, where+".exec", &secret.Exec) }},
+			key{"age", func(n *yaml.Node) { sources++; r.path(n, where+".age", &secret.Age) }},
+		)
+		switch {
+		case len(r.problems) > before:
+		case secret.Clusters == "":
+			r.at(k, `add clusters: "prod-*"`, "%s does not say for which clusters it is", where)
+		case sources != 1:
+			r.at(k, "give one of file, env, exec, age", "%s has %d sources", where, sources)
+		default:
+			s.Secrets[k.Value] = secret
+		}
+	})
+}
+
+func (r *reader) glob(n *yaml.Node, where string, to *string) {
+	var s string
+	if !r.text(n, where, &s) {
+		return
+	}
+	if _, err := path.Match(s, ""); err != nil || strings.Contains(s, "/") {
+		r.at(n, "write a name, or a glob as prod-*", "%s %q is not a glob", where, s)
+		return
+	}
+	*to = s
+}
+
+func (r *reader) variable(n *yaml.Node, where string, to *string) {
+	if r.text(n, where, to) && !regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`).MatchString(*to) {
+		r.at(n, "write the bare name", "%s is not the name of an environment variable", where)
+	}
+}
+
+// command takes an argument vector. The program is an absolute path: what
+// $PATH leads to is not for a daemon that holds secrets.
+func (r *reader) command(n *yaml.Node, where string, to *[]string) {
+	r.items(n, where, func(n *yaml.Node) {
+		var s string
+		if r.text(n, "an item of "+where, &s) {
+			*to = append(*to, s)
+		}
+	})
+	if len(*to) == 0 || !filepath.IsAbs((*to)[0]) {
+		r.at(n, "write it as [/usr/bin/program, argument]", "%s must be a list that begins with an absolute path", where)
+	}
+}

@@ -1,0 +1,338 @@
+package settings
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/vaultfleet/reconciler/pkg/desired"
+)
+
+// write puts a reconciler.yaml into a folder of its own.
+func write(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "reconciler.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// said are the problems without the folder of the test.
+func said(path string, problems []desired.Problem) []string {
+	var lines []string
+	for _, p := range problems {
+		lines = append(lines, strings.ReplaceAll(p.Error(), filepath.Dir(path)+"/", ""))
+	}
+	return lines
+}
+
+const whole = `fleets:
+  - {repo: "file:///srv/git/fleet.git", branch: release/prod, path: fleets/acme, interval: 30s, signatures: {policy: none}}
+  - {repo: ../lab}
+trust:
+  known_hosts: known_hosts
+  networks: [10.1.0.0/16, 192.0.2.7, "2001:db8::/32"]
+  vault_ca: [/etc/reconciler/vault-ca.crt]
+  roots: [/opt/vault, /etc/vault.d/, /usr/local/bin]
+  services: [vault]
+  users: [vault, root]
+  releases: [/srv/releases]
+  modes: {"prod-*": enforce, "*": observe}
+  folders: true
+ssh: {key: id_ed25519}
+identities: [age.key]
+holders: {alice: age1x7asfze066j9m794fl64pvuqg2akrlk25vk9v6j2waf4vtzrtczql2ujcs}
+secrets:
+  transit: {clusters: prod-eu, file: transit.token}
+  pin: {clusters: "prod-*", env: HSM_PIN}
+  token: {clusters: "*", exec: [/usr/bin/pass, show, vault/token]}
+  key: {clusters: lab, age: lab.age}
+state: state
+key_stores: [keys, /mnt/escrow/keys]
+`
+
+func TestLoadReadsEveryKey(t *testing.T) {
+	path := write(t, whole)
+	in := func(name string) string { return filepath.Join(filepath.Dir(path), name) }
+	want := Settings{
+		File: path,
+		Fleets: []Fleet{
+			{Repo: "file:///srv/git/fleet.git", Branch: "release/prod", Path: "fleets/acme", Interval: 30 * time.Second},
+			{Repo: filepath.Join(filepath.Dir(filepath.Dir(path)), "lab"), Branch: "main", Path: ".", Interval: time.Minute},
+		},
+		Trust: Trust{
+			KnownHosts: in("known_hosts"),
+			Networks:   []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("2001:db8::/32")},
+			VaultCA:    []string{"/etc/reconciler/vault-ca.crt"},
+			Roots:      []string{"/opt/vault", "/etc/vault.d", "/usr/local/bin"},
+			Services:   []string{"vault"},
+			Users:      []string{"vault", "root"},
+			Releases:   []string{"/srv/releases"},
+			Modes:      []Mode{{"prod-*", desired.ModeEnforce}, {"*", desired.ModeObserve}},
+			Folders:    true,
+		},
+		SSH:        SSH{Key: in("id_ed25519")},
+		Identities: []string{in("age.key")},
+		Holders:    map[string]string{"alice": "age1x7asfze066j9m794fl64pvuqg2akrlk25vk9v6j2waf4vtzrtczql2ujcs"},
+		Secrets: map[string]Secret{
+			"transit": {Clusters: "prod-eu", File: in("transit.token")},
+			"pin":     {Clusters: "prod-*", Env: "HSM_PIN"},
+			"token":   {Clusters: "*", Exec: []string{"/usr/bin/pass", "show", "vault/token"}},
+			"key":     {Clusters: "lab", Age: in("lab.age")},
+		},
+		State:     in("state"),
+		KeyStores: []string{in("keys"), "/mnt/escrow/keys"},
+	}
+	got, problems := Load(path)
+	if len(problems) > 0 {
+		t.Fatalf("problems: %v", said(path, problems))
+	}
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+		t.Errorf("settings (-want +got):\n%s", diff)
+	}
+}
+
+func TestLoadGrantsNothingByDefault(t *testing.T) {
+	path := write(t, "ssh: {key: id}\n")
+	s, problems := Load(path)
+	if len(problems) > 0 {
+		t.Fatal(said(path, problems))
+	}
+	if len(s.Trust.Networks)+len(s.Trust.Modes)+len(s.Trust.Roots)+len(s.Trust.Users) > 0 || s.Trust.Folders {
+		t.Errorf("trust that nobody gave: %+v", s.Trust)
+	}
+	if s.State != "/var/lib/reconciler" {
+		t.Errorf("state = %q", s.State)
+	}
+}
+
+// The sample of the documentation names keys that are not built: each says so,
+// and nothing else is wrong with it.
+func TestLoadSaysWhichKeysAreNotBuilt(t *testing.T) {
+	path := write(t, `fleets:
+  - {repo: "ssh://git@git.internal/acme/fleet.git", branch: main, path: ., interval: 60s, ssh_key: /etc/reconciler/deploy_key, known_hosts: /etc/reconciler/git_known_hosts, signatures: {policy: every-commit, allowed_signers: /etc/reconciler/allowed_signers}}
+trust:
+  known_hosts: /etc/reconciler/known_hosts
+  networks: [10.1.0.0/16]
+  host_ca: /etc/reconciler/host_ca.pub
+ssh: {key: /etc/reconciler/id_ed25519, bastions: [{networks: [10.2.0.0/16], address: bastion.internal}]}
+secrets: {prod-eu-transit: {clusters: prod-eu, file: /etc/reconciler/transit.token}}
+releases: {keys: [/etc/reconciler/hashicorp.asc]}
+http: {listen: "127.0.0.1:9180"}
+forge: {kind: gitea}
+webhook: {listen: ":9000"}
+drift_reports: [{cron: "0 7 * * *"}]
+notify: [{url: "x"}]
+`)
+	_, problems := Load(path)
+	var got []string
+	for _, p := range problems {
+		got = append(got, fmt.Sprintf("%d:%d %s", p.Place.Line, p.Place.Column, p.Text))
+		if p.Hint == "" {
+			t.Errorf("no hint: %s", p.Text)
+		}
+	}
+	want := []string{
+		`2:12 fleets[].repo over a network is not built in this release: "ssh://…@git.internal/acme/fleet.git"`,
+		`2:91 fleets[].ssh_key is not built in this release`,
+		`2:128 fleets[].known_hosts is not built in this release`,
+		`2:195 fleets[].signatures.policy "every-commit" is not built in this release`,
+		`2:209 fleets[].signatures.allowed_signers is not built in this release`,
+		`6:3 trust.host_ca is not built in this release`,
+		`7:40 ssh.bastions is not built in this release`,
+		`9:1 releases is not built in this release`,
+		`10:1 http is not built in this release`,
+		`11:1 forge is not built in this release`,
+		`12:1 webhook is not built in this release`,
+		`13:1 drift_reports is not built in this release`,
+		`14:1 notify is not built in this release`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+}
+
+func TestLoadSaysEverythingAtOnceWithItsPlace(t *testing.T) {
+	path := write(t, `trust:
+  known_host: known_hosts
+  networks: [10.1.0.7/16, banana]
+  folders: "yes"
+trust: {}
+identites: [age.key]
+state:
+`)
+	_, problems := Load(path)
+	want := []string{
+		`reconciler.yaml:2:3: unknown key "known_host" in trust; did you mean known_hosts?`,
+		`reconciler.yaml:3:14: trust.networks: "10.1.0.7/16" has bits beyond its mask; write 10.1.0.0/16, or 10.1.0.7 for the one host`,
+		`reconciler.yaml:3:27: trust.networks: "banana" is not a network; write it as 10.1.0.0/16`,
+		`reconciler.yaml:4:12: trust.folders must be true or false, not a string; write true or false`,
+		`reconciler.yaml:5:1: key "trust" is already given on line 1; delete one of them`,
+		`reconciler.yaml:6:1: unknown key "identites" in reconciler.yaml; did you mean identities?`,
+		`reconciler.yaml:7:7: state is empty; delete the key or give it a value`,
+	}
+	if diff := cmp.Diff(want, said(path, problems)); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+}
+
+func TestLoadRefuses(t *testing.T) {
+	deep := "trust: " + strings.Repeat("[", 100) + strings.Repeat("]", 100)
+	for name, c := range map[string]struct{ text, want string }{
+		"an empty file":             {"", "the file says nothing"},
+		"only comments":             {"# nothing\n", "the file says nothing"},
+		"null":                      {"null\n", "reconciler.yaml must be a map, not nothing"},
+		"a list":                    {"- a\n", "reconciler.yaml must be a map, not a list"},
+		"a scalar":                  {"hello\n", "reconciler.yaml must be a map, not a string"},
+		"a second document":         {"state: a\n---\nstate: b\n", "second document"},
+		"an anchor":                 {"state: &a x\n", "anchor &a is not allowed"},
+		"an alias":                  {"state: &a x\nkey_stores: [*a]\n", "anchor &a"},
+		"a self-referential anchor": {"trust: &a [*a]\n", "anchor &a"},
+		"a merge key":               {"trust: {<<: {folders: true}}\n", "a merge key is not allowed as a key"},
+		"a custom tag":              {"state: !!python/object x\n", "tag !!python/object is not allowed"},
+		"a binary":                  {"state: !!binary aGk=\n", "tag !!binary is not allowed"},
+		"a null item":               {"key_stores: [~]\n", "an item of key_stores is empty"},
+		"depth":                     {deep, "nested more than 64 deep"},
+		"greater depth":             {"trust: " + strings.Repeat("[", 100_000), "not YAML"},
+		"a huge file":               {"# " + strings.Repeat("x", 2<<20), "at most 1048576 are read"},
+		"a NUL":                     {"state: a\x00b\n", "invisible character U+0000"},
+		"invalid UTF-8":             {"state: \xff\n", "not valid UTF-8"},
+		"a byte order mark":         {"\ufeffstate: a\n", "invisible character U+FEFF"},
+		"an override of direction":  {"state: a\u202eb\n", "invisible character U+202E"},
+		"a zero-width joiner":       {"state: a\u200db\n", "invisible character U+200D"},
+		"a homoglyph":               {"trust: {f\u043elders: true}\n", "unknown key"},
+		"tabs":                      {"trust:\n\tfolders: true\n", "not YAML: found character that cannot start any token"},
+		"a brace unquoted":          {"key_stores: {a, {b}\n", "quote strings"},
+		"a number as a string":      {"state: 12\n", "state must be a string, not a number"},
+		"a home folder":             {"state: ~/x\n", "~ and $VARIABLES are not expanded"},
+		"a variable":                {"state: $HOME/x\n", "~ and $VARIABLES are not expanded"},
+		"no repo":                   {"fleets: [{branch: main}]\n", "a fleet has no repo"},
+		"two equal fleets":          {"fleets: [{repo: a}, {repo: a, interval: 2s}]\n", "already listed"},
+		"scp's notation":            {"fleets: [{repo: \"git@host:fleet.git\"}]\n", "over a network is not built"},
+		"a repo that is an option":  {"fleets: [{repo: --upload-pack=x}]\n", "must not begin with a dash"},
+		"a relative URL":            {"fleets: [{repo: \"file://host/x\"}]\n", "not the URL of an absolute path"},
+		"a ref as a branch":         {"fleets: [{repo: a, branch: refs/heads/main}]\n", "not the name of a branch"},
+		"a branch that climbs":      {"fleets: [{repo: a, branch: ../../x}]\n", "not the name of a branch"},
+		"a path out of the repo":    {"fleets: [{repo: a, path: ../b}]\n", "leads out of the repo"},
+		"an interval of no unit":    {"fleets: [{repo: a, interval: 10}]\n", "must be a duration"},
+		"an interval of no time":    {"fleets: [{repo: a, interval: 0s}]\n", "must be a duration"},
+		"a negative interval":       {"fleets: [{repo: a, interval: -5m}]\n", "must be a duration"},
+		"a year":                    {"fleets: [{repo: a, interval: 9999h}]\n", "must be a duration"},
+		"a zone in a network":       {"trust: {networks: [\"fe80::1%eth0\"]}\n", "is not a network"},
+		"a decimal address":         {"trust: {networks: [\"2130706433\"]}\n", "is not a network"},
+		"the whole system":          {"trust: {roots: [/etc]}\n", "would let a commit replace the system"},
+		"a root that climbs":        {"trust: {roots: [/opt/../etc/x]}\n", "not a clean absolute path"},
+		"a relative root":           {"trust: {roots: [opt]}\n", "not a clean absolute path"},
+		"a user that is an option":  {"trust: {users: [-l]}\n", "is not a name"},
+		"a service of the shell":    {"trust: {services: [\"vault;reboot\"]}\n", "is not a name"},
+		"an unknown mode":           {"trust: {modes: {\"*\": destroy}}\n", "is not a mode"},
+		"a mode never reached":      {"trust: {modes: {\"*\": observe, \"prod-*\": enforce}}\n", "is never reached"},
+		"a broken glob":             {"trust: {modes: {\"prod-[\": observe}}\n", "is not a glob"},
+		"a plugin recipient":        {"holders: {eve: age1evil1qqqq}\n", "is not an age recipient"},
+		"a private key of a holder": {"holders: {eve: AGE-SECRET-KEY-1QQQ}\n", "is a private key"},
+		"a secret for nobody":       {"secrets: {a: {file: x}}\n", "does not say for which clusters"},
+		"a secret of no source":     {"secrets: {a: {clusters: x}}\n", "has 0 sources"},
+		"a secret of two sources":   {"secrets: {a: {clusters: x, file: f, env: E}}\n", "has 2 sources"},
+		"a shell line":              {"secrets: {a: {clusters: x, exec: \"cat /x\"}}\n", "must be a list"},
+		"a program from the path":   {"secrets: {a: {clusters: x, exec: [cat, /x]}}\n", "begins with an absolute path"},
+		"a variable with a dollar":  {"secrets: {a: {clusters: x, env: $E}}\n", "not the name of an environment variable"},
+		"a secret's value":          {"secrets: {a: {clusters: x, value: s3cret}}\n", "unknown key \"value\""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := write(t, c.text)
+			_, problems := Load(path)
+			all := strings.Join(said(path, problems), "\n")
+			if !strings.Contains(all, c.want) {
+				t.Errorf("said %q, want %q in it", all, c.want)
+			}
+			if !strings.HasPrefix(all, "reconciler.yaml") {
+				t.Errorf("no place: %q", all)
+			}
+		})
+	}
+}
+
+func TestLoadAcceptsWindowsLineEndings(t *testing.T) {
+	path := write(t, strings.ReplaceAll(whole, "\n", "\r\n"))
+	if _, problems := Load(path); len(problems) > 0 {
+		t.Error(said(path, problems))
+	}
+}
+
+func TestLoadRefusesFilesThatOthersMayUse(t *testing.T) {
+	path := write(t, `trust: {known_hosts: known_hosts, vault_ca: [ca.crt]}
+ssh: {key: id}
+identities: [age.key]
+secrets: {a: {clusters: x, file: token}}
+`)
+	for name, mode := range map[string]os.FileMode{
+		"reconciler.yaml": 0o664, "known_hosts": 0o646, "ca.crt": 0o646, "id": 0o604, "age.key": 0o644, "token": 0o601,
+	} {
+		file := filepath.Join(filepath.Dir(path), name)
+		if name != "reconciler.yaml" {
+			if err := os.WriteFile(file, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Chmod(file, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, problems := Load(path)
+	want := []string{
+		"reconciler.yaml: mode 0664 lets others than its owner change these settings; chmod go-w reconciler.yaml",
+		"reconciler.yaml:1:22: known_hosts has mode 0646: everybody on this host may change it; chmod o-w known_hosts",
+		"reconciler.yaml:1:46: ca.crt has mode 0646: everybody on this host may change it; chmod o-w ca.crt",
+		"reconciler.yaml:2:12: id has mode 0604: everybody on this host may use it; chmod 600 id",
+		"reconciler.yaml:3:14: age.key has mode 0644: everybody on this host may use it; chmod 600 age.key",
+		"reconciler.yaml:4:34: token has mode 0601: everybody on this host may use it; chmod 600 token",
+	}
+	if diff := cmp.Diff(want, said(path, problems)); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+}
+
+func TestLoadSaysWhenThereIsNothingToRead(t *testing.T) {
+	for name, path := range map[string]string{"a folder": t.TempDir(), "nothing": filepath.Join(t.TempDir(), "x")} {
+		if _, problems := Load(path); len(problems) != 1 {
+			t.Errorf("%s: %v", name, problems)
+		}
+	}
+}
+
+func TestSecretIsForItsClustersAlone(t *testing.T) {
+	s := Settings{Secrets: map[string]Secret{"pin": {Clusters: "prod-*", Env: "PIN"}}}
+	if _, ok := s.Secret("prod-eu", "pin"); !ok {
+		t.Error("prod-eu may not use pin")
+	}
+	for _, c := range []struct{ cluster, name string }{{"lab", "pin"}, {"prod-eu", "pim"}, {"", "pin"}} {
+		if got, ok := s.Secret(c.cluster, c.name); ok || got.Env != "" {
+			t.Errorf("%s got %s", c.cluster, c.name)
+		}
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	f.Add(whole)
+	f.Add("trust: {networks: [::/0]}\n---\n")
+	f.Add("a: &b [*b]")
+	f.Fuzz(func(t *testing.T, text string) {
+		r := &reader{file: "/x/reconciler.yaml"}
+		var s Settings
+		if root := r.parse([]byte(text)); root != nil {
+			r.settings(root, &s)
+		}
+		for _, p := range r.sorted() {
+			if p.Text == "" || p.Place.File == "" {
+				t.Errorf("a problem that says nothing: %+v", p)
+			}
+		}
+	})
+}

@@ -1,0 +1,83 @@
+package settings
+
+import (
+	"net/netip"
+	"path"
+	"time"
+
+	"github.com/vaultfleet/reconciler/pkg/desired"
+)
+
+// Settings is reconciler.yaml. Paths of files are absolute; those written
+// relative were taken from the folder of the file.
+type Settings struct {
+	File       string // where it was read from, absolute
+	Fleets     []Fleet
+	Trust      Trust
+	SSH        SSH
+	Identities []string          // files with age identities
+	Holders    map[string]string // name → age recipient
+	Secrets    map[string]Secret // by name
+	State      string            // folder
+	KeyStores  []string          // folders
+}
+
+// Fleet is a repo that is followed.
+type Fleet struct {
+	Repo     string // folder or file:// URL
+	Branch   string
+	Path     string // folder of the fleet in the repo, "." for its root
+	Interval time.Duration
+}
+
+// Trust says who a node is and how far a spec may go.
+type Trust struct {
+	KnownHosts string         // file
+	Networks   []netip.Prefix // where a node may live; none: nowhere
+	VaultCA    []string       // PEM files; none: any CA that the repo names
+	Roots      []string       // folders on nodes below which we may write
+	Services   []string
+	Users      []string
+	Releases   []string // local folders that file:// sources may lie in
+	Modes      []Mode   // the first that matches a cluster is the most that it may have
+	Folders    bool     // act on a folder that is no trusted commit
+}
+
+// Mode is the most that the clusters of a glob may have.
+type Mode struct {
+	Clusters string // glob
+	Most     desired.Mode
+}
+
+// SSH is our own identity towards nodes.
+type SSH struct {
+	Key string // OpenSSH private key file; KEY-cert.pub beside it is used when there
+}
+
+// Secret says where the value of secret:NAME comes from, and for which
+// clusters. Exactly one of the sources is set.
+type Secret struct {
+	Clusters string   // glob
+	File     string   // the value is the file's content
+	Env      string   // the value is this variable of our environment
+	Exec     []string // the value is what this command prints; no shell
+	Age      string   // the value is this file, decrypted with Identities
+}
+
+// Secret finds a secret that a cluster may use. False means that there is no
+// such name, or that it is not for this cluster: to the cluster both are the
+// same.
+func (s Settings) Secret(cluster, name string) (Secret, bool) {
+	secret, ok := s.Secrets[name]
+	if !ok || !Match(secret.Clusters, cluster) {
+		return Secret{}, false
+	}
+	return secret, true
+}
+
+// Match says whether a cluster's name is of a glob, in the notation of
+// [path.Match]. A glob that cannot be read matches nothing; Load refuses it.
+func Match(glob, cluster string) bool {
+	ok, err := path.Match(glob, cluster)
+	return err == nil && ok
+}

@@ -1,0 +1,20 @@
+package settings
+
+// unbuilt are the keys that the format has and whose effect this release does
+// not have, with what to do meanwhile. Accepting one silently would let an
+// operator rely on it. Whoever builds one deletes its line.
+func unbuilt() map[string]string {
+	return map[string]string{
+		"forge":                               "plans are not yet posted on pull requests",
+		"webhook":                             "the repo is polled every fleets[].interval",
+		"drift_reports":                       "run `reconciler drift` on a schedule of your own",
+		"notify":                              "watch the exit code and the log",
+		"http":                                "nothing listens yet",
+		"releases":                            "further release keys are not yet read",
+		"trust.host_ca":                       "use @cert-authority lines in trust.known_hosts",
+		"ssh.bastions":                        "run the reconciler where it reaches the nodes",
+		"fleets[].ssh_key":                    "mirror the repo to a local path and follow that",
+		"fleets[].known_hosts":                "mirror the repo to a local path and follow that",
+		"fleets[].signatures.allowed_signers": "commits are not yet verified",
+	}
+}
