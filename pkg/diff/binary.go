@@ -25,12 +25,11 @@ func (s *situation) pendingBinary(p *pending, n desired.Node) {
 	if !known || (onDisk && runs) || !s.manages(n.Name, desired.ConcernBinary, s.want.Vault.Path, have, digest) {
 		return
 	}
-	p.binary = true
 	from, _ := s.v.get(n.Name, keyRunning)
 	if from == "" || from == s.want.Vault.Version {
 		from = short(have)
 	}
-	p.changes = append(p.changes, Change{"vault", from, s.want.Vault.Version})
+	p.binary = &Change{"vault", from, s.want.Vault.Version}
 }
 
 // install puts the wanted version into its folder, unless it already lies at

@@ -25,6 +25,7 @@ type situation struct {
 	cause    Cause
 	forecast bool // beyond the first wave: tries and pauses no longer count
 
+	stops  int // calls of block, also of one that is listed already
 	blocks []Block
 	waits  []Wait
 	notes  []Note
@@ -43,9 +44,11 @@ func Cluster(want desired.Cluster, have []actual.Node, m Memory, _ []Standing, n
 		s.blocks, s.waits, s.notes = nil, nil, nil
 		wave := s.wave()
 		if !s.forecast {
-			plan.Blocks = append(plan.Blocks, sortBlocks(s.blocks)...)
 			plan.Waits = append(plan.Waits, sortWaits(s.waits)...)
 			plan.Notes = append(plan.Notes, sortNotes(s.notes)...)
+		}
+		if !s.forecast || len(wave) == 0 { // what stops it now, and what will stop it in the end
+			plan.Blocks = append(plan.Blocks, s.blocks...)
 		}
 		if len(wave) == 0 {
 			break
@@ -55,6 +58,7 @@ func Cluster(want desired.Cluster, have []actual.Node, m Memory, _ []Standing, n
 		s.voters = electorateOf(s.v, m, want)
 		s.forecast = true
 	}
+	plan.Blocks = sortBlocks(plan.Blocks)
 	if want.Mode == desired.ModeObserve && len(plan.Waves) > 0 {
 		plan.Blocks = append(plan.Blocks, Block{Reason: ReasonObserve,
 			Detail: "this cluster is only observed, so nothing of this plan is done",
@@ -87,6 +91,7 @@ func (s *situation) wave() Wave {
 	if s.frozen() {
 		return nil
 	}
+	s.dropped()
 	var free Wave
 	for _, n := range s.nodes() {
 		if step, ok := s.free(n); ok {
@@ -243,9 +248,20 @@ func (s *situation) unbuilt() bool {
 	return len(s.want.Unbuilt) > 0
 }
 
+// dropped notes members that the spec no longer names: they still vote, and
+// leave raft only by a person's word.
+func (s *situation) dropped() {
+	for _, m := range s.memory.Members {
+		if _, ok := s.want.Node(m.Name); !ok && m.Joined {
+			s.note(m.Name, EffectNone, Change{"node " + m.Name, "member", absent}, "gone from the spec, still a member of the cluster; nothing is done to it")
+		}
+	}
+}
+
 func (s *situation) serves(node string) bool { return s.v.is(node, keyServing, yes) }
 
 func (s *situation) block(node string, reason Reason, detail, lift string) {
+	s.stops++
 	b := Block{Node: node, Reason: reason, Detail: detail, Lift: lift}
 	if !slices.Contains(s.blocks, b) {
 		s.blocks = append(s.blocks, b)
@@ -280,7 +296,7 @@ func sortBlocks(b []Block) []Block {
 	slices.SortFunc(b, func(a, b Block) int {
 		return cmp.Or(cmp.Compare(a.Node, b.Node), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Detail, b.Detail))
 	})
-	return b
+	return slices.Compact(b)
 }
 
 func sortWaits(w []Wait) []Wait {

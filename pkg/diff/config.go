@@ -70,7 +70,7 @@ func (s *situation) servesWanted(n desired.Node, put desired.Put) bool {
 // unmarked says that nothing of ours tells what the process was started with.
 func (s *situation) unmarked(node string) bool {
 	p := s.have[node].Process
-	return p != nil && p.PID != 0 && p.Mark == nil && !s.forecast
+	return p != nil && p.PID != 0 && p.Mark == nil
 }
 
 // configChange compares the configuration that runs with the wanted one, key by

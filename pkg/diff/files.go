@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/vaultfleet/reconciler/pkg/desired"
@@ -9,21 +10,42 @@ import (
 // pending is what a node lacks, by what making it so would ask of the running
 // Vault.
 type pending struct {
-	quiet   []Put // asks nothing
+	quiet   []item // asks nothing
 	folders []Folder
-	reload  []Put
-	restart []Put
-	loaded  []Fact // what the process must have loaded afterwards
+	reload  []item
+	restart []item
+	binary  *Change  // the link or the process is of another binary
+	stale   bool     // systemd has not loaded the unit that lies on disk
+	moved   []Change // of the folders
+}
+
+// item is one file that differs, and how.
+type item struct {
+	put     Put
 	changes []Change
-	binary  bool // the link or the process is of another binary
-	stale   bool // systemd has not loaded the unit that lies on disk
-	blind   []string
+}
+
+// changes are those of a step that deals with these items.
+func (p pending) changes(items []item) []Change {
+	changes := slices.Clone(p.moved)
+	for _, i := range items {
+		changes = append(changes, i.changes...)
+	}
+	return changes
+}
+
+func puts(items []item) []Put {
+	var out []Put
+	for _, i := range items {
+		out = append(out, i.put)
+	}
+	return out
 }
 
 // effect is what the pending changes ask of the running Vault.
 func (p pending) effect() Effect {
 	switch {
-	case len(p.restart) > 0 || p.binary:
+	case len(p.restart) > 0 || p.binary != nil:
 		return EffectRestart
 	case len(p.reload) > 0:
 		return EffectReload
@@ -46,7 +68,7 @@ func (s *situation) pending(n desired.Node) pending {
 		wanted := f.Owner + ":" + f.Group + ":" + f.Mode
 		if have, known := s.v.get(n.Name, keyFolder+f.Path); known && have != wanted && s.manages(n.Name, desired.ConcernFiles, f.Path, have, wanted) {
 			p.folders = append(p.folders, Folder(f))
-			p.changes = append(p.changes, Change{f.Path, have, wanted})
+			p.moved = append(p.moved, Change{f.Path, have, wanted})
 		}
 	}
 	for _, put := range n.Puts {
@@ -63,8 +85,7 @@ func (s *situation) pending(n desired.Node) pending {
 func (s *situation) pendingPut(p *pending, n desired.Node, put desired.Put) {
 	have, known := s.v.get(n.Name, keyFile+put.Path)
 	if !known {
-		p.blind = append(p.blind, put.Path)
-		return
+		return // Unknown: nothing is planned on it
 	}
 	wanted := value(put)
 	onDisk := have == wanted
@@ -89,14 +110,14 @@ func (s *situation) pendingPut(p *pending, n desired.Node, put desired.Put) {
 	if len(changes) == 0 {
 		changes = []Change{{put.Path, short(have), short(wanted)}}
 	}
-	p.changes = append(p.changes, changes...)
+	it := item{diffPut(put), changes}
 	switch class {
 	case desired.OnChangeRestart:
-		p.restart = append(p.restart, diffPut(put))
+		p.restart = append(p.restart, it)
 	case desired.OnChangeReload:
-		p.reload = append(p.reload, diffPut(put))
+		p.reload = append(p.reload, it)
 	default:
-		p.quiet = append(p.quiet, diffPut(put))
+		p.quiet = append(p.quiet, it)
 	}
 }
 
@@ -141,12 +162,12 @@ func (s *situation) place(n desired.Node) (Step, bool) {
 		return Step{}, false
 	}
 	down := s.v.is(n.Name, keyService, "inactive") || s.v.is(n.Name, keyService, "failed") || s.v.is(n.Name, keyService, absent)
-	puts, link := p.quiet, false
+	items, link := p.quiet, false
 	if down {
-		puts = append(append(puts, p.reload...), p.restart...)
-		link = p.binary
+		items = slices.Concat(p.quiet, p.reload, p.restart)
+		link = p.binary != nil
 	}
-	if len(puts) == 0 && len(p.folders) == 0 && !p.stale && !link {
+	if len(items) == 0 && len(p.folders) == 0 && !p.stale && !link {
 		return Step{}, false
 	}
 	if link && !s.installed(n) {
@@ -155,21 +176,20 @@ func (s *situation) place(n desired.Node) (Step, bool) {
 	if !s.rooted(n.Name) || (link && s.downgrades(n)) {
 		return Step{}, false
 	}
-	step := Step{Node: n.Name, Action: ActionPlace, Effect: EffectNone, Puts: puts, Folders: p.folders,
-		Why: "what lies on the node is not what the spec says", Changes: p.changes}
+	step := Step{Node: n.Name, Action: ActionPlace, Effect: EffectNone, Puts: puts(items), Folders: p.folders,
+		Why: "what lies on the node is not what the spec says", Changes: p.changes(items)}
 	for _, f := range p.folders {
 		step.Goal = append(step.Goal, Fact{n.Name, keyFolder + f.Path, f.Owner + ":" + f.Group + ":" + f.Mode})
 		step.Needs = append(step.Needs, s.v.known(n.Name, keyFolder+f.Path)...)
 	}
-	step.Goal = append(step.Goal, s.placed(n, puts)...)
+	step.Goal = append(step.Goal, s.placed(n, step.Puts)...)
 	step.Goal = append(step.Goal, Fact{n.Name, keyUnitFresh, "fresh"})
-	for _, put := range puts {
-		step.Needs = append(step.Needs, s.v.known(n.Name, keyFile+put.Path)...)
-	}
+	step.Needs = append(step.Needs, s.before(n, step.Puts)...)
 	if down {
 		step.Needs = append(step.Needs, s.v.known(n.Name, keyService)...)
 	}
 	if link {
+		step.Changes = append(step.Changes, *p.binary)
 		step.Version, step.Binary = s.want.Vault.Version, s.binaryOf(n.Name)
 		step.Goal = append(step.Goal, Fact{n.Name, keyBinary, step.Binary})
 	}

@@ -94,9 +94,13 @@ func orAbsent(s string) string {
 // fileFacts tells what lies on disk and what of it the process has loaded.
 func fileFacts(v view, want desired.Cluster, n actual.Node, m Memory) {
 	wanted := map[string]string{} // path → digest in the spec's words
+	var inputs []string           // what the process reads
 	if node, ok := want.Node(n.Name); ok {
 		for _, p := range node.Puts {
 			wanted[p.Path] = p.Digest
+			if p.Role != desired.RoleFile || p.OnChange == desired.OnChangeReload || p.OnChange == desired.OnChangeRestart {
+				inputs = append(inputs, p.Path)
+			}
 		}
 	}
 	inSpec := func(path, digest string) string {
@@ -118,7 +122,7 @@ func fileFacts(v view, want desired.Cluster, n actual.Node, m Memory) {
 			v.put(n.Name, keyFile+path, inSpec(path, f.Digest)+" "+rights)
 		}
 	}
-	for path, digest := range loaded(n) {
+	for path, digest := range loaded(n, inputs) {
 		v.put(n.Name, keyLoaded+path, inSpec(path, digest))
 	}
 }
@@ -126,7 +130,7 @@ func fileFacts(v view, want desired.Cluster, n actual.Node, m Memory) {
 // loaded is what the process was started or last reloaded with: as the mark
 // says, or, where nothing of ours marked it, what is on disk if every input is
 // older than the process.
-func loaded(n actual.Node) map[string]string {
+func loaded(n actual.Node, inputs []string) map[string]string {
 	if n.Process == nil || n.Process.PID == 0 {
 		return nil
 	}
@@ -138,7 +142,8 @@ func loaded(n actual.Node) map[string]string {
 		return files
 	}
 	inferred := map[string]string{}
-	for path, f := range n.Files {
+	for _, path := range inputs {
+		f := n.Files[path]
 		if f.Kind != actual.KindFile || f.Digest == "" {
 			continue
 		}

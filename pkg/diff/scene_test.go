@@ -74,8 +74,8 @@ func sceneNode(i int) desired.Node {
 	return desired.Node{
 		Name: name, ID: name, Address: address, TLSServerName: address,
 		APIAddr: "https://" + address + ":8200", ClusterAddr: "https://" + address + ":8201",
-		SSH:  desired.SSH{Port: 22, User: "reconciler", API: desired.APITunnel},
-		Puts: []desired.Put{put(unitPath, "sha256:unit-1", desired.RoleUnit), note, cert, key, put(configPath, "sha256:config-1-"+name, desired.RoleConfig)},
+		SSH:     desired.SSH{Port: 22, User: "reconciler", API: desired.APITunnel},
+		Puts:    []desired.Put{put(unitPath, "sha256:unit-1", desired.RoleUnit), note, cert, key, put(configPath, "sha256:config-1-"+name, desired.RoleConfig)},
 		Folders: []desired.Folder{{Path: dataPath, Owner: "vault", Group: "vault", Mode: "0700"}},
 		Config: map[string]string{
 			"ui": "true", "log_level": `"info"`, "disable_mlock": "true",
@@ -196,11 +196,10 @@ func (s *scene) find(name string) *actual.Node {
 }
 
 func (s *scene) plan() Plan {
-	m := Remember(s.memory, s.want, s.have, s.now)
 	for _, try := range s.tries {
 		try(s)
 	}
-	m.Tries = s.memory.Tries
+	m := Remember(s.memory, s.want, s.have, s.now)
 	return Cluster(s.want, s.have, m, nil, s.now)
 }
 
@@ -315,11 +314,19 @@ func (s *scene) applyMemory(words []string) error {
 	case "newest":
 		s.memory.Newest = words[1]
 	case "birth":
-		s.memory.Birth = Birth{Phase: BirthPhase(words[1]), Seed: "eu-1", Holders: []string{"alice"}, Evidence: "the connection was lost"}
+		phase := BirthPhase(words[1])
+		if words[1] == "none" {
+			phase = BirthNone
+		}
+		s.memory.Birth = Birth{Phase: phase, Seed: "eu-1", Holders: []string{"alice"}, Evidence: "the connection was lost"}
 	case "proven": // every data folder was seen empty before the first start
 		for _, n := range s.want.Nodes {
-			s.memory.Members = append(s.memory.Members, Member{Name: n.Name, Address: n.Address, ID: n.ID, Empty: true})
+			s.memory.Members[s.memory.member(n.Name)].Empty = true
 		}
+	case "known":
+		s.memory.Known, s.memory.ClusterID = true, "cluster-1"
+	case "unjoined":
+		s.memory.Members[s.memory.member(words[1])].Joined = false
 	case "outsider":
 		s.memory.Members = append(s.memory.Members, Member{Name: words[1], Address: "10.1.0.99", ID: words[1], Joined: true})
 	case "good": // another spec was converged on last

@@ -46,7 +46,7 @@ func (s *situation) mayBear() bool {
 	if s.phase() == BirthIntent {
 		return true // asked for already, with all of this seen
 	}
-	before := len(s.blocks)
+	before := s.stops
 	if s.want.ClusterID != "" {
 		s.block("", ReasonStateLost, "the spec pins cluster_id "+s.want.ClusterID+", so this cluster was born before",
 			"take cluster_id out of the spec only if that cluster is gone for good")
@@ -60,7 +60,7 @@ func (s *situation) mayBear() bool {
 		s.block("", ReasonUnapproved, "this cluster was never initialised, and nobody approved that it is",
 			"reconciler approve --init "+s.want.Name)
 	}
-	return len(s.blocks) == before
+	return s.stops == before
 }
 
 // virgin blocks by whatever speaks against this node never having held data.
@@ -97,7 +97,7 @@ func (s *situation) ceremony() (Step, bool) {
 	if !s.v.is("", keyKnown, yes) {
 		return s.bear()
 	}
-	if !s.settled() || !s.seesLeader() {
+	if !s.settled() || !s.mayAct(s.leader()) {
 		return Step{}, false
 	}
 	if step, ok := s.audit(); ok {
@@ -124,7 +124,7 @@ func (s *situation) ceremony() (Step, bool) {
 
 func people(names []string) string {
 	if len(names) == 0 {
-		return "nobody"
+		return "the holders of reconciler.yaml"
 	}
 	out := names[0]
 	for _, n := range names[1:] {
@@ -136,7 +136,7 @@ func people(names []string) string {
 // bear is the init step, once every node runs an empty Vault and reaches its
 // peers. An init that was begun goes on with the same nonce.
 func (s *situation) bear() (Step, bool) {
-	if !s.mayBear() || len(s.want.Nodes) == 0 {
+	if !s.mayBear() || len(s.want.Nodes) == 0 || len(s.nodes()) < len(s.want.Nodes) {
 		return Step{}, false
 	}
 	seed := s.want.Nodes[0].Name
@@ -262,7 +262,10 @@ func (s *situation) settled() bool {
 	return ok
 }
 
-func (s *situation) seesLeader() bool { return s.leader() != "" }
+// mayAct says that a node was seen and no person wants it left alone.
+func (s *situation) mayAct(name string) bool {
+	return slices.ContainsFunc(s.nodes(), func(n desired.Node) bool { return n.Name == name })
+}
 
 // leader is the name of the leader, or "".
 func (s *situation) leader() string {

@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"slices"
 	"time"
 
 	"github.com/vaultfleet/reconciler/pkg/desired"
@@ -108,17 +109,17 @@ func (s *situation) change(n desired.Node) (step Step, held bool) {
 }
 
 func (s *situation) reload(n desired.Node, p pending) Step {
-	puts := append(p.quiet, p.reload...)
-	step := Step{Node: n.Name, Action: ActionReload, Effect: EffectReload, Puts: puts, Folders: p.folders,
-		Why: "the change is one that Vault takes up on SIGHUP", Changes: p.changes,
-		Needs: append(s.v.known(n.Name, keyService, keyBoot, keyHold), s.before(n, puts)...),
-		Goal:  append(s.placed(n, puts), s.live(n, p.reload)...)}
+	items := slices.Concat(p.quiet, p.reload)
+	step := Step{Node: n.Name, Action: ActionReload, Effect: EffectReload, Puts: puts(items), Folders: p.folders,
+		Why: "the change is one that Vault takes up on SIGHUP", Changes: p.changes(items),
+		Needs: append(s.v.known(n.Name, keyService, keyBoot, keyHold), s.before(n, puts(items))...),
+		Goal:  append(s.placed(n, puts(items)), s.live(n, puts(p.reload))...)}
 	step.Goal = append(step.Goal, Fact{n.Name, keyService, "active"}, Fact{n.Name, keyUnitFresh, "fresh"})
 	return step
 }
 
 func (s *situation) restart(n desired.Node, p pending) (step Step, held bool) {
-	if !s.rooted(n.Name) || (p.binary && (s.downgrades(n) || !s.stagedEverywhere())) || !s.canReturn(n) {
+	if !s.rooted(n.Name) || (p.binary != nil && (s.downgrades(n) || !s.stagedEverywhere())) || !s.canReturn(n) {
 		return Step{}, true
 	}
 	needs, block, wait := s.voters.gate(s.v, n.Name, s.want.Rules)
@@ -133,13 +134,14 @@ func (s *situation) restart(n desired.Node, p pending) (step Step, held bool) {
 		s.wait(wait.Node, wait.Reason, wait.Detail, wait.Until)
 		return Step{}, true
 	}
-	puts := append(append(p.quiet, p.reload...), p.restart...)
-	step = Step{Node: n.Name, Action: ActionRestart, Effect: s.restartEffect(n, p), Puts: puts, Folders: p.folders,
-		Why: "the change takes a restart", Changes: p.changes,
-		Needs: append(append(needs, s.v.known(n.Name, keyService, keyBoot, keyHold, keyPeersJSON, keyRole)...), s.before(n, puts)...),
-		Goal:  append(s.placed(n, puts), s.live(n, append(p.reload, p.restart...))...)}
+	items := slices.Concat(p.quiet, p.reload, p.restart)
+	step = Step{Node: n.Name, Action: ActionRestart, Effect: s.restartEffect(n, p), Puts: puts(items), Folders: p.folders,
+		Why: "the change takes a restart", Changes: p.changes(items),
+		Needs: append(append(needs, s.v.known(n.Name, keyService, keyBoot, keyHold, keyPeersJSON, keyRole)...), s.before(n, puts(items))...),
+		Goal:  append(s.placed(n, puts(items)), s.live(n, puts(slices.Concat(p.reload, p.restart)))...)}
 	step.Goal = append(step.Goal, Fact{n.Name, keyService, "active"}, Fact{n.Name, keyAPI, "up"}, Fact{n.Name, keyUnitFresh, "fresh"})
-	if p.binary {
+	if p.binary != nil {
+		step.Changes = append(step.Changes, *p.binary)
 		step.Version, step.Binary = s.want.Vault.Version, s.binaryOf(n.Name)
 		step.Goal = append(step.Goal, Fact{n.Name, keyBinary, step.Binary}, Fact{n.Name, keyRuns, step.Binary})
 	}
@@ -173,7 +175,7 @@ func (s *situation) live(n desired.Node, puts []Put) []Fact {
 func (s *situation) restartEffect(n desired.Node, p pending) Effect {
 	leads := s.v.is(n.Name, keyRole, "leader")
 	switch {
-	case leads && p.binary && newer(s.want.Vault.Version, s.runningVersion(n.Name)):
+	case leads && p.binary != nil && newer(s.want.Vault.Version, s.runningVersion(n.Name)):
 		return EffectOneWay
 	case leads:
 		return EffectLeaderMove

@@ -65,6 +65,11 @@ func (s *situation) afterStart(v view, step Step) {
 	v.put(n.Name, keyServing, no)
 	v.put(n.Name, keyRole, "none")
 	v.put(n.Name, keyPeers, "open")
+	for _, a := range s.want.Audit {
+		if path := a.Options["file_path"]; a.Type == "file" && path != "" && !v.is(n.Name, keyMember, yes) {
+			v.put(n.Name, keyOpens+path, yes) // its folder was made for it
+		}
+	}
 }
 
 func (s *situation) afterReload(v view, step Step) {
@@ -109,7 +114,9 @@ func (s *situation) elect(v view) {
 	}
 	v.put(leader, keyRole, "leader")
 	v.put("", keyRaft, yes)
-	v.put("", keyAuditRead, yes)
+	if s.birthing() {
+		v.put("", keyAuditRead, yes)
+	}
 	for _, n := range s.want.Nodes {
 		if v.is(n.Name, keyInit, no) {
 			v.put(n.Name, keyInit, yes)

@@ -13,7 +13,7 @@ import (
 // willed says that a person wants this node left alone, and blocks by what the
 // person did.
 func (s *situation) willed(node string) bool {
-	before := len(s.blocks)
+	before := s.stops
 	if s.v.is(node, keyWill, string(WillSealed)) && !s.v.is(node, keySealed, no) {
 		s.block(node, ReasonSealedByHand, "somebody sealed "+node+" while its process went on",
 			"vault operator unseal on the node; the reconciler does not undo a seal")
@@ -36,7 +36,7 @@ func (s *situation) willed(node string) bool {
 	if hold, ok := s.memory.leave(LeaveHold, node, s.now); ok && hold.Node == node {
 		s.block(node, ReasonHeld, "held by "+hold.By+": "+hold.Reason, "reconciler resume "+s.want.Name+" --node "+node)
 	}
-	return len(s.blocks) > before
+	return s.stops > before
 }
 
 func (s *situation) holdText(node string) string {
