@@ -26,7 +26,8 @@ import (
 
 const (
 	maxConfigBytes    = 1 << 20 // real files have a few KiB
-	maxConfigBrackets = 10_000  // HCL 1 recurses for each; a million of them end the process
+	maxConfigBrackets = 2_000   // HCL 1 recurses for each, and copies all names above; a million of them end the process
+	maxConfigDepth    = 32      // of blocks, labels and lists; Vault's own go to 5
 )
 
 // ConfigError is what is wrong with a vault.hcl. Line and Column count from 1;
@@ -70,7 +71,7 @@ func Flatten(config []byte) (map[string]string, error) {
 }
 
 // parseConfig chooses between HCL and JSON as Vault does. Duplicates are left
-// to addEntry, which sees those that differ in quotes and those in JSON too.
+// to addItem, which sees those that differ in quotes and those in JSON too.
 func parseConfig(config []byte) (*configBlock, error) {
 	if len(config) > maxConfigBytes {
 		return nil, &ConfigError{Text: fmt.Sprintf("the file has %d bytes, more than the %d that a configuration may have", len(config), maxConfigBytes)}
@@ -87,7 +88,7 @@ func parseConfig(config []byte) (*configBlock, error) {
 	if !ok {
 		return nil, &ConfigError{Text: "the file is no list of settings"}
 	}
-	return newConfigBlock(list, isJSON)
+	return configReader{isJSON}.block(list, 0)
 }
 
 // parseHCL1 keeps the parser's place and drops its words, which quote the file.
@@ -125,10 +126,15 @@ type configEntry struct {
 	assigned bool // with "=", which may be written once
 }
 
-func newConfigBlock(list *ast.ObjectList, isJSON bool) (*configBlock, error) {
+// configReader turns what the parser gives into blocks.
+type configReader struct {
+	isJSON bool // in JSON a list may stand for repeated blocks with one "="
+}
+
+func (r configReader) block(list *ast.ObjectList, depth int) (*configBlock, error) {
 	b := &configBlock{entries: map[string]*configEntry{}}
 	for _, item := range list.Items {
-		if err := b.addItem(item, isJSON); err != nil {
+		if err := r.addItem(b, item, depth); err != nil {
 			return nil, err
 		}
 	}
@@ -137,11 +143,11 @@ func newConfigBlock(list *ast.ObjectList, isJSON bool) (*configBlock, error) {
 
 // addItem adds an item; further keys are labels and open blocks of their own:
 // listener "tcp" {…} means listener { tcp {…} }.
-func (b *configBlock) addItem(item *ast.ObjectItem, isJSON bool) error {
+func (r configReader) addItem(b *configBlock, item *ast.ObjectItem, depth int) error {
 	if len(item.Keys) == 0 {
 		return &ConfigError{Text: "a value without a name"}
 	}
-	value, err := newConfigEntry(item.Val, isJSON)
+	value, err := r.entry(item.Val, depth+len(item.Keys))
 	if err != nil {
 		return err
 	}
@@ -152,7 +158,7 @@ func (b *configBlock) addItem(item *ast.ObjectItem, isJSON bool) error {
 		}
 		value = &configEntry{blocks: []*configBlock{{entries: map[string]*configEntry{name: value}}}}
 	}
-	value.assigned = item.Assign.IsValid() && !isJSON
+	value.assigned = item.Assign.IsValid() && !r.isJSON
 	name, err := tokenText(item.Keys[0].Token)
 	if err != nil {
 		return err
@@ -171,8 +177,12 @@ func (b *configBlock) addItem(item *ast.ObjectItem, isJSON bool) error {
 	return nil
 }
 
-// newConfigEntry reads a value; a list of objects alone means repeated blocks.
-func newConfigEntry(node ast.Node, isJSON bool) (*configEntry, error) {
+// entry reads a value; a list of objects alone means repeated blocks.
+func (r configReader) entry(node ast.Node, depth int) (*configEntry, error) {
+	if depth > maxConfigDepth {
+		at := node.Pos()
+		return nil, &ConfigError{Line: at.Line, Column: at.Column, Text: fmt.Sprintf("blocks are nested more than %d deep", maxConfigDepth)}
+	}
 	var objects []ast.Node
 	switch n := node.(type) {
 	case *ast.ObjectType:
@@ -187,7 +197,7 @@ func newConfigEntry(node ast.Node, isJSON bool) (*configEntry, error) {
 			e.blocks = nil
 			break
 		}
-		block, err := newConfigBlock(object.List, isJSON)
+		block, err := r.block(object.List, depth)
 		if err != nil {
 			return nil, err
 		}
@@ -196,7 +206,7 @@ func newConfigEntry(node ast.Node, isJSON bool) (*configEntry, error) {
 	if e.blocks != nil {
 		return e, nil
 	}
-	plain, err := plainNode(node, isJSON)
+	plain, err := r.plain(node, depth)
 	if err != nil {
 		return nil, err
 	}
@@ -204,15 +214,15 @@ func newConfigEntry(node ast.Node, isJSON bool) (*configEntry, error) {
 	return e, err
 }
 
-// plainNode is a node as plain Go values.
-func plainNode(node ast.Node, isJSON bool) (any, error) {
+// plain is a node as plain Go values.
+func (r configReader) plain(node ast.Node, depth int) (any, error) {
 	switch n := node.(type) {
 	case *ast.LiteralType:
 		return tokenValue(n.Token)
 	case *ast.ListType:
 		list := make([]any, 0, len(n.List))
 		for _, item := range n.List {
-			v, err := plainNode(item, isJSON)
+			v, err := r.plain(item, depth+1)
 			if err != nil {
 				return nil, err
 			}
@@ -220,7 +230,7 @@ func plainNode(node ast.Node, isJSON bool) (any, error) {
 		}
 		return list, nil
 	case *ast.ObjectType:
-		block, err := newConfigBlock(n.List, isJSON)
+		block, err := r.block(n.List, depth)
 		if err != nil {
 			return nil, err
 		}

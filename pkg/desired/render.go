@@ -242,6 +242,7 @@ func encodeHCL(doc map[string]any) ([]byte, error) {
 // empty.
 func fillBody(body *hclwrite.Body, m map[string]any, at string) error {
 	keys := slices.Sorted(maps.Keys(m))
+	begun := false
 	for _, key := range keys {
 		if !isIdentifier(key) {
 			return fmt.Errorf("%s is no name that vault.hcl can have here", quoteText(at+key))
@@ -254,10 +255,16 @@ func fillBody(body *hclwrite.Body, m map[string]any, at string) error {
 			return err
 		}
 		body.SetAttributeRaw(key, tokens)
+		begun = true
 	}
 	for _, key := range keys {
-		for _, block := range asBlocks(m[key]) {
-			if err := appendBlock(body, key, block, at); err != nil {
+		for _, block := range written(key, asBlocks(m[key]), at == "") {
+			if begun {
+				body.AppendNewline()
+			}
+			begun = true
+			inner := body.AppendNewBlock(key, block.labels).Body()
+			if err := fillBody(inner, block.content, at+strings.Join(append([]string{key}, block.labels...), ".")+"."); err != nil {
 				return err
 			}
 		}
@@ -265,27 +272,33 @@ func fillBody(body *hclwrite.Body, m map[string]any, at string) error {
 	return nil
 }
 
-// appendBlock writes one block; at the top of the file those that Vault knows
-// by a label (listener "tcp") with their label.
-func appendBlock(body *hclwrite.Body, key string, block map[string]any, at string) error {
-	if at != "" || !isLabelled(key) || !allBlocks(block) {
-		return newBlock(body, key, nil, block, at+key+".")
+// writtenBlock is a block as it stands in the file.
+type writtenBlock struct {
+	labels  []string
+	content map[string]any
+}
+
+// written gives the blocks that Vault knows by a type at the top of the file
+// (listener "tcp") their label. Either all blocks of a key have one or none:
+// HCL 1 decodes no mixture.
+func written(key string, blocks []map[string]any, top bool) []writtenBlock {
+	labelled := top && isLabelled(key)
+	for _, block := range blocks {
+		labelled = labelled && allBlocks(block)
 	}
-	for _, label := range slices.Sorted(maps.Keys(block)) {
-		for _, inner := range asBlocks(block[label]) {
-			if err := newBlock(body, key, []string{label}, inner, at+key+"."+label+"."); err != nil {
-				return err
+	var out []writtenBlock
+	for _, block := range blocks {
+		if !labelled {
+			out = append(out, writtenBlock{content: block})
+			continue
+		}
+		for _, label := range slices.Sorted(maps.Keys(block)) {
+			for _, inner := range asBlocks(block[label]) {
+				out = append(out, writtenBlock{[]string{label}, inner})
 			}
 		}
 	}
-	return nil
-}
-
-func newBlock(body *hclwrite.Body, key string, labels []string, content map[string]any, at string) error {
-	if len(body.Attributes())+len(body.Blocks()) > 0 {
-		body.AppendNewline()
-	}
-	return fillBody(body.AppendNewBlock(key, labels).Body(), content, at)
+	return out
 }
 
 // isLabelled names the blocks that Vault reads by type.
