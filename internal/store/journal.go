@@ -62,7 +62,7 @@ func (e *CorruptError) Error() string {
 	return fmt.Sprintf("journal %s is damaged at byte %d: %s; nothing is done to this cluster until the file is restored from a backup, or moved away and `reconciler takeover` is run", e.Path, e.Offset, e.Why)
 }
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+func checksum(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
 
 func encode(r record) ([]byte, error) {
 	body, err := json.Marshal(r)
@@ -71,8 +71,8 @@ func encode(r record) ([]byte, error) {
 	}
 	var b bytes.Buffer
 	b.Grow(headSize + len(body) + 1)
-	fmt.Fprintf(&b, "1 %08x %08x", len(body), crc32.Checksum(body, castagnoli))
-	fmt.Fprintf(&b, " %08x ", crc32.Checksum(b.Bytes(), castagnoli))
+	fmt.Fprintf(&b, "1 %08x %08x", len(body), checksum(body))
+	fmt.Fprintf(&b, " %08x ", checksum(b.Bytes()))
 	b.Write(body)
 	b.WriteByte('\n')
 	return b.Bytes(), nil
@@ -103,7 +103,7 @@ func next(data []byte) (body []byte, why string) {
 	if len(data) < headSize {
 		return nil, ""
 	}
-	if !bytes.Equal(data[19:headSize], fmt.Appendf(nil, " %08x ", crc32.Checksum(data[:19], castagnoli))) {
+	if !bytes.Equal(data[19:headSize], fmt.Appendf(nil, " %08x ", checksum(data[:19]))) {
 		return nil, "a record's head does not match its checksum"
 	}
 	if data[0] != '1' {
@@ -118,7 +118,7 @@ func next(data []byte) (body []byte, why string) {
 		return nil, ""
 	}
 	body = data[headSize : headSize+int(size)]
-	if crc32.Checksum(body, castagnoli) != uint32(sum) || data[headSize+int(size)] != '\n' {
+	if checksum(body) != uint32(sum) || data[headSize+int(size)] != '\n' {
 		return nil, "a record does not match its checksum"
 	}
 	return body, ""

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"testing"
 	"time"
 
@@ -137,8 +136,8 @@ func TestARecordThatIsMissingOrRepeatedOrMovedIsRefused(t *testing.T) {
 
 func TestWhatANewerReleaseWroteIsRefusedAndNotLost(t *testing.T) {
 	framed := func(format byte, body string) []byte {
-		head := fmt.Appendf(nil, "%c %08x %08x", format, len(body), crc32.Checksum([]byte(body), castagnoli))
-		head = fmt.Appendf(head, " %08x ", crc32.Checksum(head, castagnoli))
+		head := fmt.Appendf(nil, "%c %08x %08x", format, len(body), checksum([]byte(body)))
+		head = fmt.Appendf(head, " %08x ", checksum(head))
 		return append(head, body+"\n"...)
 	}
 	if _, rev, _, err := read(framed('1', `{"rev":4,"kind":"memory","memory":{"known":true}}`)); err != nil || rev != 4 {
