@@ -238,6 +238,32 @@ func TestRunSharesTheSessionsThatTheNodeAllows(t *testing.T) {
 	}
 }
 
+// sshd confirms the end of a session before it counts one fewer: that must not
+// be taken for a lower limit.
+func TestRunWaitsForASessionThatIsNotYetCounted(t *testing.T) {
+	r := newRig(t)
+	r.sessions, r.lag = 2, 30*time.Millisecond
+	r.exec = accept(func(c ssh.Channel) { time.Sleep(time.Second); leave(c, 0) })
+	synctest.Test(t, func(t *testing.T) {
+		r.connected(t, func(ctx context.Context, c *Conn) {
+			var all sync.WaitGroup
+			began := time.Now()
+			for range 6 {
+				all.Go(func() {
+					if _, err := c.Run(ctx, "x", nil, 10); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			all.Wait()
+			if took := time.Since(began); took > 3500*time.Millisecond {
+				t.Errorf("six seconds of commands two at a time took %v", took)
+			}
+			time.Sleep(time.Second) // until the server counted the last
+		})
+	})
+}
+
 func TestRunSaysWhenTheNodeRefusesSessions(t *testing.T) {
 	r := newRig(t)
 	r.sessions, r.open = 1, 1

@@ -34,7 +34,8 @@ type server struct {
 	raw func(conn net.Conn) // speaks instead of SSH
 	// exec runs a command; nil: echoes it to stdout and exits with 0.
 	exec     func(command string, c ssh.Channel, request *ssh.Request)
-	sessions int // that are open at a time; 0: any number
+	sessions int           // that are open at a time; 0: any number
+	lag      time.Duration // until the end of a session is counted
 	forward  func(c ssh.NewChannel)
 	global   func(conn *ssh.ServerConn) // runs beside
 	deaf     bool                       // reads nothing after the login
@@ -135,6 +136,7 @@ func (s *server) session(n ssh.NewChannel, gone <-chan struct{}) {
 	c := held{accepted, gone}
 	defer func() {
 		c.Close()
+		time.Sleep(s.lag)
 		s.mu.Lock()
 		s.open--
 		s.mu.Unlock()

@@ -77,7 +77,7 @@ func (l *link) run(ctx context.Context, command string, stdin io.Reader, cap int
 	if err != nil {
 		return Output{}, false, err
 	}
-	defer l.sessions.give()
+	defer l.sessions.closed()
 	defer channel.Close()
 	ok, err := channel.SendRequest("exec", true, ssh.Marshal(struct{ Command string }{command}))
 	l.wire.trips.Add(1)
@@ -98,28 +98,28 @@ func (l *link) run(ctx context.Context, command string, stdin io.Reader, cap int
 }
 
 // session opens a session, and takes fewer at a time when the peer allows
-// fewer. The caller gives the slot back.
+// fewer. The caller gives the slot back (closed).
 func (l *link) session(ctx context.Context) (ssh.Channel, <-chan *ssh.Request, error) {
-	for {
+	for tries := 0; ; tries++ {
 		if err := l.sessions.take(ctx); err != nil {
 			return nil, nil, err
 		}
 		channel, requests, err := l.conn.OpenChannel("session", nil)
 		l.wire.trips.Add(1)
 		if err == nil {
+			l.sessions.opened()
 			return channel, requests, nil
 		}
 		var refused *ssh.OpenChannelError
 		if !errors.As(err, &refused) {
-			l.sessions.give()
+			l.sessions.free <- struct{}{}
 			if ctx.Err() != nil {
 				return nil, nil, context.Cause(ctx)
 			}
 			l.kill(errLost)
 			return nil, nil, l.lost()
 		}
-		if !l.sessions.shrink() {
-			l.sessions.give()
+		if !l.sessions.refused(ctx, tries) {
 			return nil, nil, fmt.Errorf("open a session: %w", tame(err))
 		}
 	}
