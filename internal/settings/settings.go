@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"fmt"
 	"net/netip"
 	"path"
 	"time"
@@ -80,4 +81,17 @@ func (s Settings) Secret(cluster, name string) (Secret, bool) {
 func Match(glob, cluster string) bool {
 	ok, err := path.Match(glob, cluster)
 	return err == nil && ok
+}
+
+// VaultCAs are the contents of the files of trust.vault_ca.
+func (s Settings) VaultCAs() ([][]byte, error) {
+	var all [][]byte
+	for _, path := range s.Trust.VaultCA {
+		text, err := read(path)
+		if err != nil {
+			return nil, fmt.Errorf("read trust.vault_ca: %w", err)
+		}
+		all = append(all, text)
+	}
+	return all, nil
 }
