@@ -1,0 +1,213 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vaultfleet/reconciler/pkg/diff"
+)
+
+// Text writes plans as people read them on a terminal: a section for each
+// cluster that has something to say, one line for all that have not, and a
+// summary that ends with what to do.
+func Text(w io.Writer, o Options, clusters []Cluster) error {
+	p := &page{w: w, o: o}
+	clusters = sorted(clusters)
+	var settled []string
+	quiet := 0
+	for _, c := range clusters {
+		if c.settled() {
+			settled = append(settled, clean(c.Name))
+			quiet += c.size()
+			continue
+		}
+		p.cluster(c)
+		p.line("")
+	}
+	if len(settled) > 0 {
+		p.wrapped("", plain, fmt.Sprintf("%s   %s   in sync", strings.Join(settled, ", "), count(quiet, "node")))
+		p.line("")
+	}
+	p.summary(clusters)
+	return p.err
+}
+
+// cluster writes what is wrong first, then what will happen, then what is
+// waited for, then what is only worth knowing.
+func (p *page) cluster(c Cluster) {
+	state, s := headline(c)
+	p.line("%s   %s   %s", p.paint(bold, clean(c.Name)), count(c.size(), "node"), p.paint(s, state))
+	for _, b := range c.Broken {
+		p.wrapped("  invalid  ", red, b.Error())
+	}
+	if c.Err != nil {
+		p.trouble(c.Err)
+	}
+	p.blocks(c.urgent(), red)
+	p.blocks(c.blocked(), yellow)
+	p.unseen(c)
+	p.rows(c)
+	p.order(c)
+	p.waits(c.Plan.Waits)
+	p.notes(c)
+	p.blocks(observed(c), faint)
+	p.results(c)
+}
+
+func (p *page) trouble(err error) {
+	if busy, ok := asBusy(err); ok {
+		p.wrapped("  busy     ", yellow, "another one acts here: "+busy.Busy())
+		return
+	}
+	p.wrapped("  error    ", red, err.Error())
+}
+
+func observed(c Cluster) []diff.Block {
+	return slices.DeleteFunc(slices.Clone(c.Plan.Blocks), func(b diff.Block) bool { return b.Reason != diff.ReasonObserve })
+}
+
+// blocks writes each refusal with what lifts it; those that one act lifts
+// share it.
+func (p *page) blocks(blocks []diff.Block, s style) {
+	for i, b := range blocks {
+		p.wrapped("  "+pad(blockWord(b), 9), s, about(b.Reason, b.Node)+b.Detail)
+		if i+1 < len(blocks) && blocks[i+1].Reason == b.Reason && blocks[i+1].Lift == b.Lift {
+			continue
+		}
+		p.wrapped("    lift:  ", cyan, b.Lift)
+	}
+}
+
+func blockWord(b diff.Block) string {
+	switch {
+	case b.Reason.Urgent():
+		return "URGENT"
+	case b.Reason == diff.ReasonObserve:
+		return "observed"
+	case b.Reason == diff.ReasonUnapproved:
+		return "approve"
+	}
+	return "blocked"
+}
+
+func about(r diff.Reason, node string) string {
+	if node == "" {
+		return string(r) + ": "
+	}
+	return string(r) + " on " + node + ": "
+}
+
+// unseen writes what could not be read; the same on many nodes is one line.
+func (p *page) unseen(c Cluster) {
+	for _, u := range unseen(c) {
+		p.wrapped("  ? ", yellow, fmt.Sprintf("%s   not seen (%s): %s", names(u.nodes, c.size()), u.phase, u.why))
+	}
+}
+
+type blind struct {
+	nodes      []string
+	phase, why string
+}
+
+func unseen(c Cluster) []blind {
+	var out []blind
+	for _, u := range c.Plan.Unseen {
+		i := slices.IndexFunc(out, func(b blind) bool { return b.phase == u.Phase && b.why == u.Error })
+		if i < 0 {
+			out = append(out, blind{phase: u.Phase, why: u.Error})
+			i = len(out) - 1
+		}
+		out[i].nodes = append(out[i].nodes, u.Node)
+	}
+	return out
+}
+
+func (p *page) rows(c Cluster) {
+	var cells [][]string
+	var styles []style
+	for _, r := range rows(c) {
+		cells = append(cells, []string{r.symbol + " " + names(r.nodes, c.size()), r.what, r.value(), r.effect})
+		styles = append(styles, map[string]style{"!": yellow, "+": green, "-": red}[r.symbol])
+	}
+	p.table("  ", cells, styles)
+}
+
+// order writes the waves. All but the first are a forecast, which is said only
+// where there is more than one.
+func (p *page) order(c Cluster) {
+	label := "  order    "
+	stages := order(c)
+	for _, s := range stages {
+		p.wrapped(label+pad(s.number(), len(stages[len(stages)-1].number()))+"  ", faint, s.words)
+		label = "           "
+	}
+	if c.oneWay() {
+		p.wrapped("  !        ", yellow, "no way back: reverting the commit does not undo this")
+	}
+}
+
+func (p *page) waits(waits []diff.Wait) {
+	for _, w := range waits {
+		until := ""
+		if !w.Until.IsZero() {
+			until = " (until " + w.Until.UTC().Format(time.RFC3339) + ")"
+		}
+		p.wrapped("  waits    ", cyan, about(w.Reason, w.Node)+w.Detail+until)
+	}
+}
+
+// notes writes what is only worth knowing, the same on many nodes once.
+func (p *page) notes(c Cluster) {
+	for _, n := range noted(c) {
+		where := "the cluster"
+		if len(n.nodes) > 0 {
+			where = names(n.nodes, c.size())
+		}
+		p.wrapped("  noted    ", faint, fmt.Sprintf("%s   %s   %s   %s", where, n.what, n.value(), n.effect))
+	}
+}
+
+func noted(c Cluster) []row {
+	var out []row
+	for _, n := range c.Plan.Notes {
+		i := slices.IndexFunc(out, func(r row) bool {
+			return r.what == n.Change.What && r.from == n.Change.From && r.to == n.Change.To && r.effect == n.Why
+		})
+		if i < 0 {
+			out = append(out, row{what: n.Change.What, from: n.Change.From, to: n.Change.To, effect: n.Why})
+			i = len(out) - 1
+		}
+		if n.Node != "" {
+			out[i].nodes = append(out[i].nodes, n.Node)
+		}
+	}
+	return out
+}
+
+// results writes what was done, and what became of it.
+func (p *page) results(c Cluster) {
+	for _, r := range c.Results {
+		mark, s := "✔", green
+		if bad(r.Try.Outcome) {
+			mark, s = "✘", red
+		} else if r.Try.Outcome == diff.OutcomeStale {
+			mark, s = "·", faint
+		}
+		words := fmt.Sprintf("%s %s %s", r.Step.Node, r.Step.Action, r.Try.Outcome)
+		if r.Took >= time.Second {
+			words += " in " + r.Took.Round(time.Second).String()
+		}
+		if r.Try.Evidence != "" {
+			words += ": " + r.Try.Evidence
+		}
+		p.wrapped("  "+mark+" ", s, words)
+	}
+}
+
+// bad says that a step did not come to its goal, or that nobody knows.
+func bad(o diff.Outcome) bool {
+	return o == diff.OutcomeFailed || o == diff.OutcomeUnknown || o == diff.OutcomeIntent
+}
