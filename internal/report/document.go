@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/vaultfleet/reconciler/pkg/apply"
@@ -137,8 +136,8 @@ func entry(c Cluster) Entry {
 // readers find every key.
 func filled(p diff.Plan, name string) diff.Plan {
 	p.Cluster = cmp.Or(p.Cluster, name)
-	p.Waves, p.Blocks, p.Waits = slices.Concat([]diff.Wave{}, p.Waves), slices.Concat([]diff.Block{}, p.Blocks), slices.Concat([]diff.Wait{}, p.Waits)
-	p.Notes, p.Unseen = slices.Concat([]diff.Note{}, p.Notes), slices.Concat([]diff.Unseen{}, p.Unseen)
+	p.Waves, p.Blocks, p.Waits = append([]diff.Wave{}, p.Waves...), append([]diff.Block{}, p.Blocks...), append([]diff.Wait{}, p.Waits...)
+	p.Notes, p.Unseen = append([]diff.Note{}, p.Notes...), append([]diff.Unseen{}, p.Unseen...)
 	return p
 }
 

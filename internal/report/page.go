@@ -88,15 +88,6 @@ func pad(s string, columns int) string {
 	return s + strings.Repeat(" ", max(0, columns-width(s)))
 }
 
-// widest is how many columns the widest of the texts takes, up to a bound.
-func widest(bound int, texts ...string) int {
-	columns := 0
-	for _, t := range texts {
-		columns = max(columns, width(t))
-	}
-	return min(columns, bound)
-}
-
 // table writes rows of foreign text in columns that line up; a style per row
 // is optional.
 func (p *page) table(indent string, rows [][]string, styles []style) {
