@@ -47,6 +47,8 @@ type Birth struct {
 	At       time.Time  `json:"at,omitzero"`
 	Evidence string     `json:"evidence,omitempty"` // of BirthLost
 	Holders  []string   `json:"holders,omitempty"`  // people to whom a threshold is encrypted
+	// Confirmed is the holder who proved that theirs opens.
+	Confirmed string `json:"confirmed,omitempty"`
 }
 
 // Will is what a person did on purpose. Closed set; a machine's accident is

@@ -1,6 +1,9 @@
 package diff
 
 import (
+	"path"
+	"slices"
+
 	"github.com/vaultfleet/reconciler/pkg/actual"
 	"github.com/vaultfleet/reconciler/pkg/desired"
 )
@@ -20,9 +23,7 @@ func (s *situation) simulate(wave Wave) view {
 		v = v.lay(step.Goal)
 		switch step.Action {
 		case ActionPlace:
-			if v.is(step.Node, keyService, absent) {
-				v.put(step.Node, keyService, "inactive")
-			}
+			s.afterPlace(v, step)
 		case ActionStart, ActionRestart:
 			s.afterStart(v, step)
 		case ActionReload:
@@ -35,8 +36,23 @@ func (s *situation) simulate(wave Wave) view {
 			}
 		}
 	}
+	s.reach(v)
 	s.elect(v)
 	return v
+}
+
+// afterPlace is what new files and folders bring with them: a unit to start, and
+// folders that audit files open in.
+func (s *situation) afterPlace(v view, step Step) {
+	if v.is(step.Node, keyService, absent) {
+		v.put(step.Node, keyService, "inactive")
+	}
+	for _, a := range s.want.Audit {
+		file := a.Options["file_path"]
+		if a.Type == "file" && slices.ContainsFunc(step.Folders, func(f Folder) bool { return f.Path == path.Dir(file) }) {
+			v.put(step.Node, keyOpens+file, yes)
+		}
+	}
 }
 
 // afterStart is what a new process of Vault brings with it.
@@ -64,17 +80,23 @@ func (s *situation) afterStart(v view, step Step) {
 	v.put(n.Name, keyRemoved, no)
 	v.put(n.Name, keyServing, no)
 	v.put(n.Name, keyRole, "none")
-	v.put(n.Name, keyPeers, "open")
-	for _, a := range s.want.Audit {
-		if path := a.Options["file_path"]; a.Type == "file" && path != "" && !v.is(n.Name, keyMember, yes) {
-			v.put(n.Name, keyOpens+path, yes) // its folder was made for it
-		}
-	}
 }
 
 func (s *situation) afterReload(v view, step Step) {
 	for _, p := range step.Puts {
 		v.put(step.Node, keyLoaded+p.Path, p.Digest)
+	}
+}
+
+// reach says that the nodes reach each other once every Vault answers.
+func (s *situation) reach(v view) {
+	for _, n := range s.want.Nodes {
+		if !v.is(n.Name, keyAPI, "up") {
+			return
+		}
+	}
+	for _, n := range s.want.Nodes {
+		v.put(n.Name, keyPeers, "open")
 	}
 }
 
