@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -46,12 +47,21 @@ func running(t *testing.T) (*machine, actual.Target) {
 	m.must("", "service", "3", holder, "op1", "enable", "vault")
 	m.write("/opt/vault/data/vault.db", "x")
 	m.write("/opt/vault/data/node-id", "eu-1")
-	m.age("/opt/vault/versions/1.21.0/vault")
 	return m, target
 }
 
-// age makes a file's ctime old enough for its digest to be remembered.
-func (m *machine) age(string) { time.Sleep(hashRacy + 100*time.Millisecond) }
+// age waits until a file's ctime is old enough for its digest to be remembered.
+func (m *machine) age(path string) {
+	m.t.Helper()
+	wait(m.t, func() bool {
+		i, err := os.Stat(m.root + path)
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		changed := i.Sys().(*syscall.Stat_t).Ctim
+		return time.Since(time.Unix(changed.Unix())) > hashRacy
+	})
+}
 
 func TestLookTellsWhatIsThere(t *testing.T) {
 	m, target := running(t)
@@ -114,6 +124,7 @@ func TestLookTellsWhatIsThere(t *testing.T) {
 // A warm look is one exec, sends no bodies, and hashes no binary again.
 func TestWarmLookIsOneExec(t *testing.T) {
 	m, target := running(t)
+	m.age("/opt/vault/versions/1.21.0/vault")
 	h := m.host()
 	h.Look(t.Context(), target)
 	if ran := m.ran(); len(ran) != 2 || !strings.Contains(ran[1], " hash ") {

@@ -169,7 +169,7 @@ func (n *Node) judge(verb string, out Output) error {
 	if bytes.HasPrefix(out.Stderr, []byte("sudo: ")) {
 		return n.refused(verb, errors.New(refusal(out)))
 	}
-	return fmt.Errorf("%s on %s: exit code %d: %s", verb, n.target.Node, out.Exit, said)
+	return fmt.Errorf("%s on %s: exit code %d: %s", verb, n.target.Node, out.Exit, clean(string(bytes.TrimSpace(out.Stderr)), 800))
 }
 
 // fenced reads "fenced EPOCH HOLDER".
