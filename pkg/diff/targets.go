@@ -68,7 +68,7 @@ func target(want desired.Cluster, n desired.Node, m Memory) actual.Target {
 		}
 	}
 	for _, other := range want.Nodes {
-		if other.Name != n.Name {
+		if other.Name != n.Name && !m.Known { // only a birth asks; Vault logs every such connection
 			t.Peers = append(t.Peers, apiAddress(other), clusterAddress(other))
 		}
 	}
