@@ -31,25 +31,26 @@ type builtNode struct {
 	storage     map[string]any
 }
 
-func (l *loader) cluster(name string) *draft {
+// cluster builds one, as far as it is free of errors.
+func (l *loader) cluster(name string) *builder {
 	d := &draft{cluster: Cluster{Name: name}}
 	b := &builder{l: l, draft: d}
 	if wrong, hint := mustName(name); wrong != "" {
 		b.fail(Place{File: clustersFolder + "/" + name}, wrong, hint)
-		return d
+		return b
 	}
 	if !b.merge() || !b.buildCluster() || !b.buildNodes() {
-		return d
+		return b
 	}
 	b.checkRules()
 	if d.broken() {
-		return d
+		return b
 	}
 	b.render()
 	if !d.broken() {
 		d.cluster.Digest = b.digest()
 	}
-	return d
+	return b
 }
 
 func (b *builder) fail(place Place, text, hint string) {

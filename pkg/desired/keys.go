@@ -187,7 +187,7 @@ func nodeKeys() []key {
 		{path: "name", form: formText, layers: "N", must: mustName, doc: "name of the node; required"},
 		{path: "address", form: formText, layers: "N", must: mustHost, doc: "host name or IP address that the other nodes reach it at; required"},
 		{path: "zone", form: formText, layers: "N", must: mustLabel, doc: "failure domain"},
-		{path: "state", form: formWord, layers: "N", def: "present", choices: []string{"present", "absent"}, doc: "absent: leaves the cluster, with approval"},
+		{path: "state", form: formWord, layers: "N", choices: []string{"present", "absent"}, doc: "present when nothing is written; absent: leaves the cluster, with approval"},
 		{path: "node_id", form: formText, layers: "D C N", scope: scopeNode, must: mustLabel, doc: "raft node_id; derived: the node's name"},
 		{path: "api_addr", form: formText, layers: "D C N", scope: scopeNode, must: mustURL, doc: "derived: `https://ADDRESS:PORT` of the first listener, 8200"},
 		{path: "cluster_addr", form: formText, layers: "D C N", scope: scopeNode, must: mustURL, doc: "derived: `https://ADDRESS:PORT`, one above the API's, 8201"},

@@ -204,6 +204,11 @@ func ignored(name string) bool {
 }
 
 func (l *loader) clusters() []*draft {
+	for _, folder := range []string{clustersFolder, environmentsDir} {
+		if kind, there := l.repo.types[folder]; there && !kind.IsDir() {
+			l.fail(Place{File: folder}, folder+" is no folder, and links are not followed", "put the folder itself into the repo")
+		}
+	}
 	var drafts []*draft
 	for _, name := range l.repo.folders[clustersFolder] {
 		at := clustersFolder + "/" + name
@@ -211,7 +216,7 @@ func (l *loader) clusters() []*draft {
 		switch {
 		case ignored(name):
 		case kind.IsDir(), kind&fs.ModeSymlink != 0:
-			drafts = append(drafts, l.cluster(name))
+			drafts = append(drafts, l.cluster(name).draft)
 		case strings.HasSuffix(name, ".yaml"):
 			l.problems = append(l.problems, Problem{Place: Place{File: at}, Severity: SeverityWarning,
 				Text: "this file is not read", Hint: "a cluster is a folder: move it to " + strings.TrimSuffix(at, ".yaml") + "/cluster.yaml"})

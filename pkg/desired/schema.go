@@ -80,12 +80,3 @@ func (s *schema) names(l layer) []string {
 	}
 	return names
 }
-
-// mapLike says that the schema's values are maps.
-func (s *schema) mapLike() bool {
-	switch s.form {
-	case formMap, formOpen, formKind, formTexts, formLayer:
-		return true
-	}
-	return false
-}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/vaultfleet/reconciler/internal/report"
+	"github.com/vaultfleet/reconciler/pkg/actual"
+	"github.com/vaultfleet/reconciler/pkg/desired"
+	"github.com/vaultfleet/reconciler/pkg/diff"
+)
+
+// haveFile is what --have reads: all that a plan is made of besides the spec.
+// With it the plan of any situation can be seen by hand, at any time, without a
+// connection.
+type haveFile struct {
+	Now    time.Time                `json:"now"`
+	Memory map[string]diff.Memory   `json:"memory"`
+	Nodes  map[string][]actual.Node `json:"nodes"`
+}
+
+func readHave(path string) (haveFile, error) {
+	var have haveFile
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return have, fmt.Errorf("read what the nodes are said to be: %w", err)
+	}
+	if err := json.Unmarshal(data, &have); err != nil {
+		return have, fmt.Errorf(`read %s: %w; it is {"now": RFC 3339, "memory": {CLUSTER: …}, "nodes": {CLUSTER: […]}}`, path, err)
+	}
+	if have.Now.IsZero() {
+		return have, fmt.Errorf(`read %s: it has no "now"; windows, waits and certificates are counted from it`, path)
+	}
+	return have, nil
+}
+
+// plan plans a cluster as a turn of the loop does, without the world. A node
+// that the file does not tell of was not seen.
+func (h haveFile) plan(want desired.Cluster, commit string) report.Cluster {
+	nodes := map[string]actual.Node{}
+	for _, n := range h.Nodes[want.Name] {
+		nodes[n.Name] = n
+	}
+	var have []actual.Node
+	for _, t := range diff.Targets(want, h.Memory[want.Name]) {
+		n, ok := nodes[t.Node]
+		if !ok {
+			n = actual.Node{Name: t.Node, Unknown: map[actual.Phase]string{actual.PhaseTCP: "not in the file of --have"}}
+		}
+		if n.ID == "" {
+			n.ID = t.ID
+		}
+		have = append(have, n)
+	}
+	memory := diff.Remember(h.Memory[want.Name], want, have, h.Now)
+	plan := diff.Cluster(want, have, memory, nil, h.Now)
+	plan.Commit = commit
+	return report.Cluster{Name: want.Name, Nodes: len(want.Nodes), Have: have, Memory: memory, Plan: plan}
+}

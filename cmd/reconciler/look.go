@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/vaultfleet/reconciler/internal/loop"
+	"github.com/vaultfleet/reconciler/internal/report"
+	"github.com/vaultfleet/reconciler/pkg/actual"
+	"github.com/vaultfleet/reconciler/pkg/desired"
+	"github.com/vaultfleet/reconciler/pkg/diff"
+)
+
+// looked is a fleet as it is wanted and as it was seen.
+type looked struct {
+	source   report.Source
+	clusters []report.Cluster
+	now      time.Time
+}
+
+// look reads the fleet and looks at the nodes of the chosen clusters, or takes
+// a file's word for them. Nothing is done to any node.
+func (a *app) look(ctx context.Context, have string) (looked, error) {
+	if have != "" {
+		return a.lookAtFile(ctx, have)
+	}
+	h, err := a.host()
+	if err != nil {
+		return looked{}, err
+	}
+	fleet, err := a.open(ctx, h)
+	if err != nil {
+		return looked{}, err
+	}
+	fleet.Fleet = h.judged(fleet.Fleet)
+	whole, broken, err := a.chosen(fleet.Fleet)
+	if err != nil {
+		return looked{}, err
+	}
+	w, err := newWorld(h, fleet.Fleet)
+	if err != nil {
+		return looked{}, err
+	}
+	defer w.close()
+	l := looked{fleet.source, make([]report.Cluster, len(whole)), time.Now()}
+	clustersAtOnce(len(whole), func(i int) {
+		l.clusters[i] = w.look(ctx, whole[i], fleet.source.Commit)
+	})
+	l.clusters = append(l.clusters, brokenClusters(broken)...)
+	return l, ctx.Err()
+}
+
+// look is one look at one cluster.
+func (w *world) look(ctx context.Context, want desired.Cluster, commit string) report.Cluster {
+	ports, spec, err := w.cluster(ctx, want, commit)
+	if err != nil {
+		return report.Cluster{Name: want.Name, Nodes: len(want.Nodes), Err: err}
+	}
+	return told(want, loop.Look(ctx, ports, spec))
+}
+
+func told(want desired.Cluster, t loop.Turned) report.Cluster {
+	return report.Cluster{Name: want.Name, Nodes: len(want.Nodes), Have: t.Have, Memory: t.Memory, Plan: t.Plan, Results: t.Results, Err: t.Err}
+}
+
+func (a *app) lookAtFile(ctx context.Context, path string) (looked, error) {
+	have, err := readHave(path)
+	if err != nil {
+		return looked{}, err
+	}
+	h, there, err := a.hostIfAny()
+	if err != nil {
+		return looked{}, err
+	}
+	fleet, err := a.open(ctx, h)
+	if err != nil {
+		return looked{}, err
+	}
+	if there {
+		fleet.Fleet = h.judged(fleet.Fleet)
+	}
+	whole, broken, err := a.chosen(fleet.Fleet)
+	if err != nil {
+		return looked{}, err
+	}
+	fleet.source.Seen = path
+	l := looked{fleet.source, brokenClusters(broken), have.Now}
+	for _, c := range whole {
+		l.clusters = append(l.clusters, have.plan(c, fleet.source.Commit))
+	}
+	return l, nil
+}
+
+func brokenClusters(broken []desired.Broken) []report.Cluster {
+	var clusters []report.Cluster
+	for _, b := range broken {
+		errs := slices.DeleteFunc(slices.Clone(b.Problems), func(p desired.Problem) bool { return p.Severity != desired.SeverityError })
+		clusters = append(clusters, report.Cluster{Name: b.Name, Broken: errs})
+	}
+	return clusters
+}
+
+// narrowed leaves what --node asks for. What is shown is a part of the plan:
+// the plan itself is made of all nodes.
+func (a *app) narrowed(clusters []report.Cluster) []report.Cluster {
+	if a.node == "" {
+		return clusters
+	}
+	out := slices.Clone(clusters)
+	for i := range out {
+		p := &out[i].Plan
+		var waves []diff.Wave
+		for _, w := range p.Waves {
+			if w = keep(w, func(s diff.Step) string { return s.Node }, a.matchesNode); len(w) > 0 {
+				waves = append(waves, w)
+			}
+		}
+		p.Waves = waves
+		p.Blocks = keep(p.Blocks, func(b diff.Block) string { return b.Node }, a.matchesNode)
+		p.Waits = keep(p.Waits, func(w diff.Wait) string { return w.Node }, a.matchesNode)
+		p.Notes = keep(p.Notes, func(n diff.Note) string { return n.Node }, a.matchesNode)
+		p.Unseen = keep(p.Unseen, func(u diff.Unseen) string { return u.Node }, a.matchesNode)
+		out[i].Have = keep(out[i].Have, func(n actual.Node) string { return n.Name }, a.matchesNode)
+		out[i].Nodes = len(out[i].Have)
+	}
+	return out
+}
+
+func keep[S ~[]T, T any](items S, node func(T) string, matches func(string) bool) S {
+	return slices.DeleteFunc(slices.Clone(items), func(x T) bool { return !matches(node(x)) })
+}
+
+// layout is how text is laid out on a stream.
+func (a *app) layout(w io.Writer) report.Options {
+	return report.Options{Color: a.colored(w), Width: columns(w)}
+}
+
+// columns is the width of a terminal; 0 for anything else.
+func columns(w io.Writer) int {
+	f, ok := w.(*os.File)
+	if !ok {
+		return 0
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
+}
+
+// isTerminal says that a person sits at a stream.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// ended makes an exit code an error of the command line; the report has said
+// why already.
+func ended(code int) error {
+	if code == report.Done {
+		return nil
+	}
+	return &exitError{code: code}
+}
+
+// preamble is the first line of what people read: whose fleet, from where.
+func (a *app) preamble(source report.Source) {
+	if !a.quiet {
+		fmt.Fprintf(a.stdout, "%s\n\n", source.Words())
+	}
+}

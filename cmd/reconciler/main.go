@@ -1,0 +1,94 @@
+// Command reconciler keeps fleets of HashiCorp Vault servers in the state that
+// a git repository describes.
+//
+// This package wires the rooms together: one file per command, and no
+// decisions.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	_ "time/tzdata" // windows are told in zones, and a bare host may know none
+)
+
+// Exit codes, a promise (docs/operations.md).
+const (
+	exitFailed      = 1
+	exitUsage       = 64
+	exitInternal    = 70
+	exitInterrupted = 130
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is main without the exit: the code says how it went.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
+	defer func() {
+		if p := recover(); p != nil {
+			fmt.Fprintf(stderr, "reconciler: error: internal: %v\n%s", p, debug.Stack())
+			fmt.Fprintln(stderr, "reconciler: hint: this is a defect of the reconciler: please report it with the lines above")
+			code = exitInternal
+		}
+	}()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := newRoot(&app{stdin: stdin, stdout: stdout, stderr: stderr})
+	root.SetArgs(args)
+	return exitCode(root.ExecuteContext(ctx), stderr)
+}
+
+// exitCode tells an error to a person and to a shell.
+func exitCode(err error, stderr io.Writer) int {
+	if err == nil {
+		return 0
+	}
+	var coded *exitError
+	isCoded := errors.As(err, &coded)
+	if !isCoded || coded.err != nil {
+		fmt.Fprintf(stderr, "reconciler: error: %v\n", err)
+	}
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) && hinted.Hint() != "" {
+		fmt.Fprintf(stderr, "reconciler: hint: %s\n", hinted.Hint())
+	}
+	switch {
+	case isCoded:
+		return coded.code
+	case errors.Is(err, context.Canceled):
+		return exitInterrupted
+	}
+	return exitFailed
+}
+
+// exitError ends the program with a code of its own. Without err nothing is
+// printed: the command has said it already.
+type exitError struct {
+	code int
+	err  error
+	hint string
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// Hint is what to do next; empty when there is nothing to say.
+func (e *exitError) Hint() string { return e.hint }
+
+// usage is an error in how the command was called.
+func usage(hint, format string, args ...any) error {
+	return &exitError{code: exitUsage, err: fmt.Errorf(format, args...), hint: hint}
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/vaultfleet/reconciler/internal/git"
+	"github.com/vaultfleet/reconciler/internal/report"
+	"github.com/vaultfleet/reconciler/pkg/desired"
+)
+
+// opened is a fleet and where it came from.
+type opened struct {
+	desired.Fleet
+	source report.Source
+}
+
+// open reads the fleet: the folder of --fleet, else the repo of reconciler.yaml.
+func (a *app) open(ctx context.Context, h host) (opened, error) {
+	if a.fleet != "" {
+		return a.openCheckout()
+	}
+	switch len(h.settings.Fleets) {
+	case 0:
+		return opened{}, &exitError{code: exitUsage, err: fmt.Errorf("no fleet is named"), hint: "give --fleet DIR, or follow a repo: fleets in reconciler.yaml"}
+	case 1:
+	default:
+		return opened{}, &exitError{code: exitUsage, err: fmt.Errorf("%s follows %d fleets, and this release handles one at a time", h.settings.File, len(h.settings.Fleets)),
+			hint: "give each fleet a reconciler.yaml with a state folder of its own, and choose by --config"}
+	}
+	followed := h.settings.Fleets[0]
+	remote := git.Remote{URL: followed.Repo, Branch: followed.Branch, Path: followed.Path}
+	repo, err := git.Open(ctx, clone(h.settings.State, remote), remote)
+	if err != nil {
+		return opened{}, err
+	}
+	commit, err := a.newest(ctx, repo)
+	if err != nil {
+		return opened{}, err
+	}
+	tree, err := repo.At(commit)
+	if err != nil {
+		return opened{}, err
+	}
+	fleet := desired.Load(tree, loadOptions())
+	return opened{fleet, report.Source{Fleet: fleet.Name, Repo: followed.Repo, Branch: followed.Branch, Commit: commit}}, nil
+}
+
+func (a *app) openCheckout() (opened, error) {
+	fsys, err := openFolder(a.fleet)
+	if err != nil {
+		return opened{}, err
+	}
+	fleet := desired.Load(fsys, loadOptions())
+	return opened{fleet, report.Source{Fleet: fleet.Name, Folder: a.fleet}}, nil
+}
+
+// newest is the commit that the branch stands at, or, where the repo cannot be
+// reached, the one that was fetched last: an outage of git must not stop a
+// repair.
+func (a *app) newest(ctx context.Context, repo *git.Repo) (string, error) {
+	commit, err := repo.Fetch(ctx)
+	if err == nil {
+		return commit, nil
+	}
+	last, ok, other := repo.Last()
+	if other != nil || !ok {
+		return "", err
+	}
+	fmt.Fprintf(a.stderr, "reconciler: warning: %v; going on with the commit that was fetched last\n", err)
+	return last, nil
+}
+
+// clone is the folder of a remote's clone.
+func clone(state string, r git.Remote) string {
+	sum := sha256.Sum256([]byte(r.URL + "\x00" + r.Branch + "\x00" + r.Path))
+	return filepath.Join(state, "git", hex.EncodeToString(sum[:8]))
+}
+
+// chosen are the clusters that the flags leave, whole and broken. That none is
+// left is an error: a typo must not look like a fleet in sync.
+func (a *app) chosen(fleet desired.Fleet) ([]desired.Cluster, []desired.Broken, error) {
+	if errs := fleetErrors(fleet); len(errs) > 0 && len(fleet.Clusters)+len(fleet.Broken) == 0 {
+		for _, p := range errs[:len(errs)-1] {
+			fmt.Fprintf(a.stderr, "reconciler: error: %v\n", p)
+		}
+		return nil, nil, errs[len(errs)-1]
+	}
+	var whole []desired.Cluster
+	var broken []desired.Broken
+	for _, c := range fleet.Clusters {
+		if a.matches(c.Name) && a.labelled(c) && a.hasNode(c) {
+			whole = append(whole, c)
+		}
+	}
+	for _, b := range fleet.Broken {
+		if a.matches(b.Name) && len(a.labels) == 0 && a.node == "" {
+			broken = append(broken, b)
+		}
+	}
+	if len(whole)+len(broken) == 0 {
+		return nil, nil, usage("there are: "+strings.Join(clusterNames(fleet), ", "), "no cluster is chosen by --cluster %q --node %q and %d labels", a.cluster, a.node, len(a.labels))
+	}
+	return whole, broken, nil
+}
+
+// fleetErrors are the errors that belong to no cluster.
+func fleetErrors(fleet desired.Fleet) []desired.Problem {
+	return slices.DeleteFunc(fleet.Errors(), func(p desired.Problem) bool { return p.Cluster != "" })
+}
+
+func clusterNames(fleet desired.Fleet) []string {
+	var names []string
+	for _, c := range fleet.Clusters {
+		names = append(names, c.Name)
+	}
+	for _, b := range fleet.Broken {
+		names = append(names, b.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// labelled says that a cluster, or a node of it, has all labels asked for.
+func (a *app) labelled(c desired.Cluster) bool {
+	for _, label := range a.labels {
+		name, value, _ := strings.Cut(label, "=")
+		has := c.Labels[name] == value
+		for _, n := range c.Nodes {
+			has = has || n.Labels[name] == value
+		}
+		if !has {
+			return false
+		}
+	}
+	return true
+}
+
+func (a *app) hasNode(c desired.Cluster) bool {
+	return a.node == "" || slices.ContainsFunc(c.Nodes, func(n desired.Node) bool { return a.matchesNode(n.Name) })
+}
+
+// matchesNode says whether a node is among those asked for; what belongs to
+// the cluster as a whole always is.
+func (a *app) matchesNode(node string) bool {
+	if a.node == "" || node == "" {
+		return true
+	}
+	ok, _ := path.Match(a.node, node) // the pattern was checked with the flags
+	return ok
+}
