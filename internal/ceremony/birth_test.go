@@ -84,6 +84,7 @@ func TestABirthSurvivesEveryCrashAndEveryLostAnswer(t *testing.T) {
 		for _, after := range []bool{false, true} {
 			for at := 1; at <= len(dry.effects); at++ {
 				t.Run(fmt.Sprintf("crash=%v/after=%v/%d %s", crash, after, at, dry.effects[at-1]), func(t *testing.T) {
+					t.Parallel()
 					w := newWorld(t)
 					w.at, w.after, w.crash = at, after, crash
 					w.born(w.live(30))
@@ -445,4 +446,39 @@ func TestANodeThatLiesAboutItsSealGetsNoShare(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Each store alone must open the cluster: one that lost the transport key since
+// the intent holds nothing that anybody can read.
+func TestKeysThatOneStoreCannotOpenAreNotUsed(t *testing.T) {
+	for i := range 2 {
+		w := newWorld(t)
+		w.on, w.crash, w.after = "vault-init eu-1", true, true
+		_ = w.do(w.start(), diff.ActionInit, "eu-1")
+		s := w.stores[i]
+		kept := s.data["prod-eu/transport.age"]
+		delete(s.data, "prod-eu/transport.age")
+		if err := w.do(w.start(), diff.ActionInit, "eu-1"); err == nil || w.memory.Birth.Phase != diff.BirthIntent {
+			t.Fatalf("%s: %v, %+v", s.name, err, w.memory.Birth)
+		}
+		s.data["prod-eu/transport.age"] = kept
+		w.born(w.live(20))
+	}
+}
+
+func TestInitIsAskedOnceInAnAttempt(t *testing.T) {
+	w := newWorld(t)
+	c := w.start()
+	verb, asked := c.Verb, 0
+	c.Verb = func(ctx ctxt, n desired.Node, try diff.Try, name string, args []string, in reader) ([]byte, error) {
+		if name == "vault-init" {
+			asked++
+			return []byte("running\n"), nil // and nothing comes of it
+		}
+		return verb(ctx, n, try, name, args, in)
+	}
+	if err := w.do(c, diff.ActionInit, "eu-1"); err == nil || asked != 1 || w.memory.Birth.Phase != diff.BirthIntent {
+		t.Fatalf("asked %d times: %v", asked, err)
+	}
+	w.born(w.live(20))
 }
