@@ -101,6 +101,7 @@ func TestInitIsRefusedBeforeAnythingIsDone(t *testing.T) {
 		says string
 	}{
 		{"a store does not work", func(w *world) { w.stores[1].broken = errors.New("stale file handle") }, "stale file handle"},
+		{"a store does not give back", func(w *world) { w.stores[1].untrue = errors.New("reads back other bytes") }, "reads back other bytes"},
 		{"a store holds keys of this cluster", func(w *world) { w.stores[1].data["prod-eu/init.age"] = []byte("x") }, "key store escrow holds prod-eu/init.age"},
 		{"a store holds what a broken write left of keys", func(w *world) { w.stores[0].data["prod-eu/.init.age.1.tmp"] = []byte("x") }, "key store disk holds"},
 		{"a store does not take the transport key", func(w *world) { w.stores[1].deny = "transport" }, "no space left"},
@@ -481,4 +482,20 @@ func TestInitIsAskedOnceInAnAttempt(t *testing.T) {
 		t.Fatalf("asked %d times: %v", asked, err)
 	}
 	w.born(w.live(20))
+}
+
+// What cannot be read is not absent: it may be the only copy of somebody's keys.
+func TestWhatCannotBeReadIsNotWrittenOver(t *testing.T) {
+	w := newWorld(t)
+	w.on, w.crash, w.after = "vault-init eu-1", true, true
+	_ = w.do(w.start(), diff.ActionInit, "eu-1")
+	w.stores[1].data["prod-eu/init.age"] = []byte("keys that we cannot read")
+	for range 2 {
+		if err := w.do(w.start(), diff.ActionInit, "eu-1"); err == nil || !strings.Contains(err.Error(), "key store escrow") || w.memory.Birth.Phase != diff.BirthIntent {
+			t.Fatalf("%v, %+v", err, w.memory.Birth)
+		}
+	}
+	if string(w.stores[1].data["prod-eu/init.age"]) != "keys that we cannot read" {
+		t.Fatal("they are gone")
+	}
 }

@@ -188,13 +188,14 @@ type shelf struct {
 	name    string
 	data    map[string][]byte
 	broken  error // everything fails
+	untrue  error // the test object does not come back
 	garbled string
 	deny    string // names with this in them are not written
 }
 
 func (s *shelf) Name() string { return s.name }
 
-func (s *shelf) Check(context.Context) error { return s.broken }
+func (s *shelf) Check(context.Context) error { return errors.Join(s.broken, s.untrue) }
 
 func (s *shelf) Put(_ context.Context, name string, data []byte) error {
 	return s.w.effect("put "+s.name+" "+name, func() error {
