@@ -119,7 +119,6 @@ func newAPI(url string, transport http.RoundTripper) (*api.Client, error) {
 			MaxRetries:       0,
 			MinRetryWait:     time.Nanosecond, // 0 would mean the default
 			MaxRetryWait:     time.Nanosecond,
-			CheckRetry:       never,
 			DisableRedirects: true,
 		}
 	}
@@ -131,9 +130,8 @@ func newAPI(url string, transport http.RoundTripper) (*api.Client, error) {
 		return nil, err
 	}
 	client.ClearToken()
-	client.ClearNamespace()
+	client.SetHeaders(http.Header{api.RequestHeaderName: []string{"true"}}) // the namespace was one
 	client.SetWrappingLookupFunc(func(string, string) string { return "" }) // else VAULT_WRAP_TTL
-	client.SetHeaders(http.Header{api.RequestHeaderName: []string{"true"}})
 	return client, nil
 }
 
@@ -161,8 +159,6 @@ func hidden(make func() (*api.Client, error)) (*api.Client, error) {
 }
 
 func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-
-func never(context.Context, *http.Response, error) (bool, error) { return false, nil }
 
 // capped ends answers that are too long.
 type capped struct{ http.RoundTripper }

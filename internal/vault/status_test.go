@@ -109,21 +109,25 @@ func TestStatusDoesNotBelieveNonsense(t *testing.T) {
 		"a hundred megabytes of an error": {"sys/seal-status", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(500); endless(100<<20)(w, r) }, "more than 1048576 bytes"},
 		"a bomb":                          {"sys/seal-status", bomb, "no JSON object"},
 		"no permission":                   {"sys/seal-status", says(403, `{"errors":["\u001b[31mpermission denied"]}`), "answers 403: [31mpermission denied"},
-		"a redirect":                      {"sys/seal-status", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://evil.example/", http.StatusFound) }, "redirect, which is not followed"},
-		"a redirect to plain HTTP":        {"sys/seal-status", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://evil.example/", http.StatusTemporaryRedirect) }, "redirect, which is not followed"},
-		"a teapot":                        {"sys/health", says(418, healthOpen), "answers 418"},
-		"a rate limit":                    {"sys/health", says(429, `{"errors":["too many requests"]}`), "answers 429: too many requests"},
-		"no health at all":                {"sys/health", says(404, `{"errors":[]}`), "answers 404"},
-		"health in HTML":                  {"sys/health", html, "no JSON object"},
-		"health that says sealed":         {"sys/health", says(503, healthShut), "contradicts sys/seal-status"},
-		"503 of an open Vault":            {"sys/health", says(503, healthOpen), "contradicts sys/seal-status"},
-		"501 of an initialized Vault":     {"sys/health", says(501, healthOpen), "contradicts sys/seal-status"},
-		"health of another cluster":       {"sys/health", says(200, strings.Replace(healthOpen, "b0e3", "ffff", 1)), "names another cluster"},
-		"a leader that does not say":      {"sys/leader", says(200, `{"leader_address":"x"}`), "does not say whether this node leads"},
-		"a leader in HTML":                {"sys/leader", html, "no JSON object"},
-		"an error that is not Vault's":    {"sys/leader", says(502, `{"message":"bad gateway"}`), "answers 502"},
-		"an index beyond all":             {"sys/leader", says(200, strings.Replace(leaderSelf, "1200", "9223372036854775808", 1)), "make no sense"},
-		"a negative index":                {"sys/leader", says(200, strings.Replace(leaderSelf, "1200", "-1", 1)), "cannot unmarshal"},
+		"a redirect": {"sys/seal-status", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://evil.example/", http.StatusFound)
+		}, "redirect, which is not followed"},
+		"a redirect to plain HTTP": {"sys/seal-status", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://evil.example/", http.StatusTemporaryRedirect)
+		}, "redirect, which is not followed"},
+		"a teapot":                     {"sys/health", says(418, healthOpen), "answers 418"},
+		"a rate limit":                 {"sys/health", says(429, `{"errors":["too many requests"]}`), "answers 429: too many requests"},
+		"no health at all":             {"sys/health", says(404, `{"errors":[]}`), "answers 404"},
+		"health in HTML":               {"sys/health", html, "no JSON object"},
+		"health that says sealed":      {"sys/health", says(503, healthShut), "contradicts sys/seal-status"},
+		"503 of an open Vault":         {"sys/health", says(503, healthOpen), "contradicts sys/seal-status"},
+		"501 of an initialized Vault":  {"sys/health", says(501, healthOpen), "contradicts sys/seal-status"},
+		"health of another cluster":    {"sys/health", says(200, strings.Replace(healthOpen, "b0e3", "ffff", 1)), "names another cluster"},
+		"a leader that does not say":   {"sys/leader", says(200, `{"leader_address":"x"}`), "does not say whether this node leads"},
+		"a leader in HTML":             {"sys/leader", html, "no JSON object"},
+		"an error that is not Vault's": {"sys/leader", says(502, `{"message":"bad gateway"}`), "answers 502"},
+		"an index beyond all":          {"sys/leader", says(200, strings.Replace(leaderSelf, "1200", "9223372036854775808", 1)), "make no sense"},
+		"a negative index":             {"sys/leader", says(200, strings.Replace(leaderSelf, "1200", "-1", 1)), "cannot unmarshal"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t)

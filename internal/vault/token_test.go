@@ -78,16 +78,18 @@ func TestRaftRefusesMembershipsThatMakeNoSense(t *testing.T) {
 
 func TestAutopilotIsUnknownWhenItMakesNoSense(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
-		"null":                     says(200, `{"data":null}`),
-		"nothing":                  says(200, `{"data":{}}`),
-		"forbidden":                says(403, `{"errors":["permission denied"]}`),
-		"HTML":                     says(200, `<html>`),
-		"a negative tolerance":     says(200, strings.Replace(state, `"failure_tolerance":1`, `"failure_tolerance":-1`, 1)),
-		"tolerance of all":         says(200, strings.Replace(state, `"failure_tolerance":1`, `"failure_tolerance":3`, 1)),
-		"a leader from elsewhere":  says(200, strings.Replace(state, `"leader":"eu-1"`, `"leader":"us-1"`, 1)),
-		"a member from elsewhere":  says(200, strings.Replace(state, `"eu-2":{`, `"us-2":{`, 1)),
-		"a time that is none":      says(200, strings.Replace(state, "2026-11-23T10", "yesterday", 1)),
-		"a redirect to the leader": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect) },
+		"null":                    says(200, `{"data":null}`),
+		"nothing":                 says(200, `{"data":{}}`),
+		"forbidden":               says(403, `{"errors":["permission denied"]}`),
+		"HTML":                    says(200, `<html>`),
+		"a negative tolerance":    says(200, strings.Replace(state, `"failure_tolerance":1`, `"failure_tolerance":-1`, 1)),
+		"tolerance of all":        says(200, strings.Replace(state, `"failure_tolerance":1`, `"failure_tolerance":3`, 1)),
+		"a leader from elsewhere": says(200, strings.Replace(state, `"leader":"eu-1"`, `"leader":"us-1"`, 1)),
+		"a member from elsewhere": says(200, strings.Replace(state, `"eu-2":{`, `"us-2":{`, 1)),
+		"a time that is none":     says(200, strings.Replace(state, "2026-11-23T10", "yesterday", 1)),
+		"a redirect to the leader": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+		},
 	} {
 		s := newServer(t)
 		s.set("sys/storage/raft/configuration", says(200, configuration))
