@@ -329,7 +329,7 @@ func (c *checker) elsewhere(name string) string {
 // nearest is the candidate that a misspelt name was most likely meant to be;
 // empty when none is near.
 func nearest(name string, candidates []string) string {
-	best, distance := "", 1+max(1, len(name)/3)
+	best, distance := "", 1+min(max(1, len(name)/2), 3)
 	for _, candidate := range candidates {
 		d := levenshtein.Distance(strings.ToLower(name), candidate, nil)
 		if d < distance {

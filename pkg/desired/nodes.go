@@ -37,6 +37,10 @@ func (b *builder) node(item *value) *builtNode {
 	if b.need(item, hint, "address") == "" || name == "" {
 		return nil
 	}
+	if wrong, hint := mustName(name); wrong != "" {
+		b.fail(item.at("name"), "`name`: "+wrong, hint)
+		return nil // its files' sources would all be told wrong as well
+	}
 	m := &merger{}
 	base := b.spec.without("nodes")
 	merged := fill(b.l.schema, m.merge(b.l.schema, base, item))

@@ -79,6 +79,7 @@ func productionRules() []productionRule {
 		{"ssh-root", SeverityWarning, "the node script needs one line of sudo, not a root login", sshRoot},
 		{"raw-storage", SeverityError, "the raw endpoint reads and writes what is below Vault's own checks", rawStorage},
 		{"pre-release", SeverityError, "what is not released has no upgrade path and no fixes", preRelease},
+		{"unreadable-tls", SeverityWarning, "a listener whose certificate or key Vault may not read does not start", unreadableTLS},
 		{"foreign-address", SeverityError, "clients and nodes would be sent to another node than the one that answered", foreignAddress},
 		{secretRule, SeverityError, "a secret in the repo is known to everybody who can read it, and stays in its history", nil},
 		{"preflight", SeverityError, "a configuration that the wanted version refuses would stop the node at its next start", nil},
@@ -188,7 +189,8 @@ func mountDeclared(b *builder) []finding {
 }
 
 // proxyBypass looks for the nodes in NO_PROXY as Go's net/http does: names and
-// their domains, addresses, and networks (golang.org/x/net/http/httpproxy).
+// their domains, addresses, and networks; what is loopback never goes through a
+// proxy (golang.org/x/net/http/httpproxy).
 func proxyBypass(b *builder) []finding {
 	var found []finding
 	for _, n := range b.nodes {
@@ -197,7 +199,7 @@ func proxyBypass(b *builder) []finding {
 		}
 		exempt := strings.Split(variable(n.environment, "NO_PROXY"), ",")
 		for _, peer := range b.nodes {
-			if !exempts(exempt, peer.Address) {
+			if !isLoopback(peer.Address) && !exempts(exempt, peer.Address) {
 				found = append(found, finding{b.placeOf(b.spec, "environment_file", "NO_PROXY"),
 					"NO_PROXY does not exempt node " + peer.Name + ", " + peer.Address, "add its address, its domain or its network to NO_PROXY"})
 			}
@@ -255,14 +257,19 @@ func loopback(b *builder) []finding {
 	var found []finding
 	for _, n := range b.nodes {
 		for _, host := range []string{n.Address, n.SSH.Address} {
-			ip, err := netip.ParseAddr(host)
-			if err == nil && ip.IsLoopback() || host == "localhost" || strings.HasSuffix(host, ".localhost") {
+			if isLoopback(host) {
 				found = append(found, finding{n.spec.at("address"), "node " + n.Name + " is at " + host, "write the address that the other nodes reach it at"})
 				break
 			}
 		}
 	}
 	return found
+}
+
+// isLoopback says whether an address is always the machine's own.
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback() || host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
 func notRoot(b *builder) []finding {
@@ -295,6 +302,30 @@ func preRelease(b *builder) []finding {
 		return []finding{{b.placeOf(b.spec, "vault", "version"), b.draft.cluster.Vault.Version + " is a pre-release", "write a released version"}}
 	}
 	return nil
+}
+
+// unreadableTLS looks at owner, group and mode of what a listener serves. A
+// supplementary group may still open it, so this only warns.
+func unreadableTLS(b *builder) []finding {
+	var found []finding
+	service := b.draft.cluster.Service
+	for _, n := range b.nodes {
+		for _, item := range n.spec.list("files") {
+			mode, served := item.str("mode"), false
+			for _, l := range n.listeners {
+				served = served || l.Options["tls_cert_file"] == item.str("path") || l.Options["tls_key_file"] == item.str("path")
+			}
+			if !served || len(mode) != 4 {
+				continue
+			}
+			reads := item.str("owner") == service.User && mode[1] >= '4' ||
+				item.str("group") == service.Group && mode[2] >= '4' || mode[3] >= '4'
+			if !reads {
+				found = append(found, finding{item.place, "user " + service.User + " cannot read " + item.str("path"), "write group: " + service.Group + " and mode: \"0640\""})
+			}
+		}
+	}
+	return found
 }
 
 // foreignAddress finds an overridden address that is another node's.

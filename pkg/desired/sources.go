@@ -147,7 +147,7 @@ func (b *builder) checkFileMode(item *value, source string) {
 	if isReference(source) && strings.HasSuffix(mode, "0") || !isReference(source) || len(mode) != 4 {
 		return
 	}
-	b.fail(item.at("mode"), "the secret "+source+" would lie on the node with mode "+mode+", which everybody can read",
+	b.fail(item.at("mode"), "a secret would lie on the node with mode "+mode+", which everybody can read",
 		"write mode: \"0640\" and the group that Vault runs as")
 }
 
@@ -217,7 +217,11 @@ func (b *builder) render() {
 	files := make([][]rendered, len(b.nodes))
 	for i, n := range b.nodes {
 		files[i] = b.nodeFiles(n)
-		b.placeCA(n, files[i])
+	}
+	for i, n := range b.nodes {
+		if !b.draft.broken() { // else it may be told missing where its own item was told wrong
+			b.placeCA(n, files[i])
+		}
 	}
 	if b.joinsByTLS() && c.CASource == "" {
 		b.fail(b.placeOf(b.spec, "ca"), "`ca` is missing, and retry_join needs to know who the other nodes' certificates are checked against",

@@ -19,6 +19,13 @@ import (
 // can be known, and adds what is probably meant.
 func syntaxProblem(file string, body []byte, err error) Problem {
 	line, what := splitSyntaxError(err)
+	if name, ok := strings.CutPrefix(what, "unknown anchor '"); ok {
+		name, _, _ = strings.Cut(name, "'")
+		return Problem{
+			Place: find(file, body, "*"+name), Severity: SeverityError,
+			Text: "`*" + name + "` is a YAML alias, which specs may not use", Hint: "text that begins with * needs quotes",
+		}
+	}
 	switch {
 	case what == "did not find expected key" || what == "did not find expected '-' indicator":
 		line = firstRefused(body, what)
@@ -35,6 +42,16 @@ func syntaxProblem(file string, body []byte, err error) Problem {
 	}
 	p.Hint = syntaxHint(what)
 	return p
+}
+
+// find is the first place of a text in a file.
+func find(file string, body []byte, text string) Place {
+	at := bytes.Index(body, []byte(text))
+	if at < 0 {
+		return Place{File: file, Line: 1}
+	}
+	before := body[:at]
+	return Place{File: file, Line: 1 + bytes.Count(before, []byte("\n")), Column: at - bytes.LastIndexByte(before, '\n')}
 }
 
 func splitSyntaxError(err error) (line int, what string) {
@@ -108,8 +125,6 @@ func syntaxHint(what string) string {
 		return "a quote is not closed"
 	case strings.Contains(what, "max depth"):
 		return "write it flatter"
-	case strings.Contains(what, "unknown anchor"):
-		return "text that begins with * needs quotes"
 	}
 	return ""
 }
