@@ -61,6 +61,15 @@ func newRoot(a *app) *cobra.Command {
 	root.AddCommand(
 		newValidate(a),
 		newSpec(a),
+		newPlan(a),
+		newApply(a),
+		newStatus(a),
+		newWhy(a),
+		newApprove(a),
+		newHold(a),
+		newResume(a),
+		newKeys(a),
+		newCheck(a),
 	)
 	return root
 }

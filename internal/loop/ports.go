@@ -47,6 +47,7 @@ type Ports struct {
 	Host  actual.Host
 	Each  actual.Each
 	Store Store
+	Leave func(diff.Plan) error // asked before a wave is done; nil: always given
 	Lease Lease
 	Hands apply.Hands
 	Clock apply.Clock

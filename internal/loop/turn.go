@@ -34,6 +34,11 @@ func Turn(ctx context.Context, p Ports, spec Spec) Turned {
 	if t.Err != nil || !ok {
 		return t
 	}
+	if p.Leave != nil {
+		if t.Err = p.Leave(t.Plan); t.Err != nil {
+			return t
+		}
+	}
 	epoch, release, err := p.Lease(ctx, spec.Cluster.Name)
 	if err != nil {
 		t.Err = err

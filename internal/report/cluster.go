@@ -48,8 +48,8 @@ func (c Cluster) urgent() []diff.Block {
 	return slices.DeleteFunc(slices.Clone(c.Plan.Blocks), func(b diff.Block) bool { return !b.Reason.Urgent() })
 }
 
-// blocked are the blocks that are neither urgent nor a mode or an approval
-// that nobody has given yet.
+// blocked are the other blocks, without the mode that forbids acting: that one
+// is no fault of a plan, and blocks only who would act.
 func (c Cluster) blocked() []diff.Block {
 	return slices.DeleteFunc(slices.Clone(c.Plan.Blocks), func(b diff.Block) bool {
 		return b.Reason.Urgent() || b.Reason == diff.ReasonObserve

@@ -8,7 +8,7 @@ import (
 
 // Exit codes (design §8). Scripts branch on them: they never change meaning.
 const (
-	Done        = 0 // done, in sync, or waiting for a soak or an approval
+	Done        = 0 // done, in sync, or waiting
 	Error       = 1
 	Changes     = 2 // only when asked for
 	Unobserved  = 3
@@ -74,17 +74,11 @@ func (c Cluster) codes(asked Asked) []int {
 	add(HumanNeeded, len(c.urgent()) > 0)
 	add(Partway, asked.Acted && c.partway())
 	add(Occupied, busy)
-	add(Blocked, c.gated() || (asked.Acted && len(observed(c)) > 0))
+	add(Blocked, len(c.blocked()) > 0 || (asked.Acted && len(observed(c)) > 0))
 	add(Unobserved, (asked.Acted || asked.Unobserved) && len(c.Plan.Unseen) > 0)
 	add(Error, (c.Err != nil && !busy) || len(c.Broken) > 0)
 	add(Changes, asked.Detailed && len(c.Plan.Waves)+len(c.Plan.Blocks)+len(c.Plan.Waits) > 0)
 	return codes
-}
-
-// gated says that a rule or a gate blocks; a missing approval is only waited
-// for.
-func (c Cluster) gated() bool {
-	return slices.ContainsFunc(c.blocked(), func(b diff.Block) bool { return b.Reason != diff.ReasonUnapproved })
 }
 
 // partway says that something of what was begun is left: a step whose last

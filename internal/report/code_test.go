@@ -52,7 +52,7 @@ func TestCode(t *testing.T) {
 		{"unseen, plan, asked", []Cluster{unseen}, strict, 3},
 		{"unseen, apply", []Cluster{unseen}, acts, 3},
 		{"a gate", []Cluster{blocked(diff.ReasonQuorum)}, looks, 5},
-		{"a missing approval is waited for", []Cluster{blocked(diff.ReasonUnapproved)}, acts, 0},
+		{"a birth that nobody approved", []Cluster{blocked(diff.ReasonUnapproved)}, acts, 5},
 		{"observe, plan", []Cluster{blocked(diff.ReasonObserve)}, looks, 0},
 		{"observe, apply", []Cluster{blocked(diff.ReasonObserve)}, acts, 5},
 		{"busy", []Cluster{busy}, acts, 6},

@@ -121,3 +121,10 @@ func count(n int, noun string) string {
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
 }
+
+// Table writes rows of foreign text, the first one as a heading.
+func Table(w io.Writer, o Options, rows [][]string) error {
+	p := &page{w: w, o: o}
+	p.table("", rows, []style{faint})
+	return p.err
+}

@@ -82,12 +82,16 @@ func covers(saved, now diff.Plan) error {
 	}
 	for _, w := range now.Waves {
 		for _, s := range w {
-			if !read[s.ID] {
+			if !read[s.ID] && !repairs(s) {
 				return &StaleError{now.Cluster, fmt.Sprintf("%s on %s is new (%s)", s.Action, s.Node, clean(s.Why))}
 			}
 		}
 	}
 	return nil
+}
+
+func repairs(s diff.Step) bool {
+	return s.Action == diff.ActionStart || s.Action == diff.ActionUnseal
 }
 
 func shortDigest(d string) string {
