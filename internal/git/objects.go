@@ -1,0 +1,127 @@
+package git
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"sync"
+
+	"github.com/go-git/go-billy/v5/osfs"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/cache"
+	"github.com/go-git/go-git/v5/storage/filesystem"
+)
+
+// objects reads a clone's objects, each checked against its hash.
+type objects struct {
+	mu  sync.Mutex // go-git's storage is for one at a time
+	dir string
+	s   *filesystem.Storage
+}
+
+func openObjects(dir string) *objects { return &objects{dir: dir, s: snapshot(dir)} }
+
+// snapshot opens objects as they are now: with ExclusiveAccess go-git lists
+// the folder once, instead of asking the disk for each object whether it is
+// loose. (Its HasEncodedObject is wrong then, in v5.19.3; reads are right.)
+func snapshot(dir string) *filesystem.Storage {
+	return filesystem.NewStorageWithOptions(osfs.New(dir), cache.NewObjectLRU(4*cache.MiByte), filesystem.Options{MaxOpenDescriptors: 8, ExclusiveAccess: true})
+}
+
+// tooLargeError says that an object is larger than what it is read as may be.
+type tooLargeError struct{ size, limit int64 }
+
+func (e *tooLargeError) Error() string {
+	return fmt.Sprintf("it has %d bytes, more than the %d that are allowed", e.size, e.limit)
+}
+
+// read is the content of an object of up to limit bytes.
+func (o *objects) read(kind plumbing.ObjectType, h plumbing.Hash, limit int64) ([]byte, error) {
+	size, err := o.size(h)
+	if err != nil {
+		return nil, err
+	}
+	if size > limit {
+		return nil, &tooLargeError{size, limit}
+	}
+	var data []byte
+	var found plumbing.ObjectType
+	err = o.retry(h, func() error {
+		obj, err := o.s.EncodedObject(plumbing.AnyObject, h)
+		if err != nil {
+			return err
+		}
+		found = obj.Type()
+		data, err = content(obj, limit)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if found != kind { // committed so, not damaged
+		return nil, fmt.Errorf("object %s is a %s, not a %s", h, found, kind)
+	}
+	if plumbing.ComputeHash(kind, data) != h {
+		return nil, fmt.Errorf("%w: object %s does not match its hash", ErrDamaged, h)
+	}
+	return data, nil
+}
+
+func content(obj plumbing.EncodedObject, limit int64) ([]byte, error) {
+	r, err := obj.Reader()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return io.ReadAll(io.LimitReader(r, limit+1))
+}
+
+// size is what an object says to have, in bytes; and that it is there.
+func (o *objects) size(h plumbing.Hash) (size int64, err error) {
+	err = o.retry(h, func() (err error) {
+		size, err = o.s.EncodedObjectSize(h)
+		return err
+	})
+	return size, err
+}
+
+// retry opens the clone again when something is missing: another process may
+// have made its packs one in between. What stays wrong is damage, unless the
+// machine would not let us read.
+func (o *objects) retry(h plumbing.Hash, do func() error) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	err := guard(do)
+	if err != nil && lost(err) {
+		o.s = snapshot(o.dir)
+		err = guard(do)
+	}
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("object %s: %w", h, judge(err))
+}
+
+// judge says whether an error of reading the clone is damage, or the machine
+// that would not let us read: a full table of files, a missing right, a caller
+// that gave up.
+func judge(err error) error {
+	_, machine := errors.AsType[*fs.PathError](err)
+	if machine && !lost(err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrDamaged, err)
+}
+
+// guard turns a panic into an error: go-git's reader of packs trusts their
+// index, which may be damaged.
+func guard(do func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("unreadable pack: %v", p)
+		}
+	}()
+	return do()
+}

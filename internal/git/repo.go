@@ -1,0 +1,200 @@
+package git
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/vaultfleet/reconciler/internal/lease/flock"
+	"github.com/vaultfleet/reconciler/internal/store/durable"
+)
+
+// ErrDamaged says that our own clone misses objects or holds wrong ones. The
+// next Fetch makes it anew.
+var ErrDamaged = errors.New("the local clone is damaged")
+
+// Repo is a clone in the state folder:
+//
+//	lock     held by whoever writes
+//	remote   what is tracked; another URL or branch begins without a last commit
+//	repo     the clone
+//	damaged  there when somebody found the clone damaged
+//
+// It may be used by many goroutines and processes.
+type Repo struct {
+	dir    string
+	remote Remote
+	path   string // of the remote's repository
+	limits Limits
+}
+
+// Open opens the clone of a remote in a folder of its own, and makes it where
+// it is missing. The remote itself is not touched.
+func Open(ctx context.Context, dir string, remote Remote) (*Repo, error) {
+	path, err := remote.local()
+	if err != nil {
+		return nil, fmt.Errorf("open the fleet repo: %w", err)
+	}
+	r := &Repo{dir: dir, remote: remote, path: path, limits: DefaultLimits()}
+	if err := durable.MakeFolder(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open the fleet repo: %w", err)
+	}
+	if err := r.locked(ctx, r.prepare); err != nil {
+		return nil, fmt.Errorf("open the clone of the fleet repo at %s: %w", dir, err)
+	}
+	return r, nil
+}
+
+// Last is the commit that was fetched last; false: none was yet.
+func (r *Repo) Last() (string, bool, error) {
+	h, ok, err := r.clone().head()
+	if err != nil {
+		r.mark(err)
+		return "", false, fmt.Errorf("read the last fetched commit: %w", err)
+	}
+	if !ok {
+		return "", false, nil
+	}
+	return h.String(), true, nil
+}
+
+// Fetch asks the remote for its branch, gets what is new, and returns the
+// commit that the branch stands at, which is on disk then. On an error what was
+// fetched before stands.
+func (r *Repo) Fetch(ctx context.Context) (string, error) {
+	var tip plumbing.Hash
+	err := r.locked(ctx, func() (err error) {
+		tip, err = r.fetch(ctx)
+		return err
+	})
+	if err != nil {
+		r.mark(err)
+		return "", fmt.Errorf("fetch %s of the fleet repo: %w", r.remote.Branch, err)
+	}
+	return tip.String(), nil
+}
+
+func (r *Repo) fetch(ctx context.Context) (plumbing.Hash, error) {
+	s, err := openSource(r.path)
+	if err != nil {
+		return plumbing.ZeroHash, err
+	}
+	tip, err := s.tip(r.remote)
+	if err != nil {
+		return plumbing.ZeroHash, err
+	}
+	if !r.damaged() {
+		err = r.advance(ctx, s, tip)
+		if !errors.Is(err, ErrDamaged) {
+			return tip, err
+		}
+	}
+	return tip, r.rebuild(ctx, s, tip)
+}
+
+// advance gets what is new into the clone that is there.
+func (r *Repo) advance(ctx context.Context, s *source, tip plumbing.Hash) error {
+	last, ok, err := r.clone().head()
+	if err != nil || ok && last == tip {
+		return err
+	}
+	if err := r.clone().tidy(ctx); err != nil {
+		return err
+	}
+	return r.clone().pull(ctx, s, tip)
+}
+
+// rebuild clones anew beside a damaged clone and swaps the two. The damaged one
+// is kept until the next time, for whoever wants to know.
+func (r *Repo) rebuild(ctx context.Context, s *source, tip plumbing.Hash) error {
+	fresh, err := create(r.file("repo.new"))
+	if err != nil {
+		return err
+	}
+	if err := fresh.pull(ctx, s, tip); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(r.file("repo.damaged")); err != nil {
+		return err
+	}
+	if err := os.Rename(r.file("repo"), r.file("repo.damaged")); err != nil && !lost(err) {
+		return err
+	}
+	if err := os.Rename(fresh.dir, r.file("repo")); err != nil {
+		return err
+	}
+	if err := durable.SyncFolder(r.dir); err != nil {
+		return err
+	}
+	if err := os.Remove(r.file("damaged")); err != nil && !lost(err) {
+		return err
+	}
+	return nil
+}
+
+// prepare finishes a swap that was cut short, and begins what is missing.
+func (r *Repo) prepare() error {
+	if _, err := os.Stat(r.file("repo")); lost(err) {
+		if _, whole, _ := (clone{r.file("repo.new")}).head(); whole { // its head is written last
+			err = os.Rename(r.file("repo.new"), r.file("repo"))
+		} else {
+			err = r.begin()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	tracks := []byte(r.remote.URL + "\n" + r.remote.Branch + "\n")
+	before, err := os.ReadFile(r.file("remote"))
+	if err == nil && string(before) == string(tracks) {
+		return nil
+	}
+	if err != nil && !lost(err) {
+		return err
+	}
+	if err := r.clone().dropHead(); err != nil { // it was another branch's
+		return err
+	}
+	return durable.WriteFile(r.file("remote"), tracks, 0o600)
+}
+
+// begin makes an empty clone, whole or not at all.
+func (r *Repo) begin() error {
+	empty, err := create(r.file("repo.empty"))
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(empty.dir, r.file("repo")); err != nil {
+		return err
+	}
+	return durable.SyncFolder(r.dir)
+}
+
+// mark notes that the clone was found damaged. If that cannot be written, the
+// next one to find it notes it.
+func (r *Repo) mark(err error) {
+	if errors.Is(err, ErrDamaged) {
+		_ = os.WriteFile(r.file("damaged"), []byte(err.Error()+"\n"), 0o600)
+	}
+}
+
+func (r *Repo) damaged() bool {
+	_, err := os.Stat(r.file("damaged"))
+	return err == nil
+}
+
+func (r *Repo) locked(ctx context.Context, do func() error) error {
+	lock, err := flock.Wait(ctx, r.file("lock"))
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	return do()
+}
+
+func (r *Repo) file(name string) string { return filepath.Join(r.dir, name) }
+func (r *Repo) clone() clone            { return clone{r.file("repo")} }

@@ -1,0 +1,215 @@
+package git
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+	"github.com/go-git/go-git/v5/plumbing/object"
+)
+
+// Limits are what a fleet repo may hold. What is beyond is an error.
+type Limits struct {
+	File  int64 // bytes of a file
+	Files int   // files and folders of a commit
+	Path  int   // bytes of a path
+	Depth int   // folders above a file
+}
+
+// DefaultLimits fit a fleet of 10,000 nodes with a certificate and a key each.
+func DefaultLimits() Limits { return Limits{File: 1 << 20, Files: 100_000, Path: 255, Depth: 32} }
+
+const (
+	maxTree   = 16 << 20 // bytes of one tree object
+	maxFaults = 20       // how many are told at once
+)
+
+// node is a file or folder of a commit.
+type node struct {
+	name string
+	hash plumbing.Hash
+	mode fs.FileMode
+	size int64
+	kids []*node // of a folder, by name
+}
+
+// Tree is a commit's folder of the fleet, as it is in git. It is an fs.FS,
+// with ReadFile, ReadDir and Stat. It may be used by many goroutines.
+type Tree struct {
+	root    *node
+	time    time.Time // of the commit; files have no other
+	objects *objects
+	limit   int64
+	damage  func(error)
+}
+
+// At is the fleet's folder as of a commit. All its trees are read and all its
+// files are seen to be there; contents are read when they are asked for.
+func (r *Repo) At(commit string) (*Tree, error) {
+	t, err := r.at(commit)
+	if err != nil {
+		r.mark(err)
+		return nil, fmt.Errorf("read commit %.12s of the fleet repo: %w", commit, err)
+	}
+	return t, nil
+}
+
+func (r *Repo) at(commit string) (*Tree, error) {
+	objects := openObjects(r.clone().dir)
+	c, err := r.commit(objects, commit)
+	if err != nil {
+		return nil, err
+	}
+	l := &loader{objects: objects, limits: r.limits}
+	root := &node{name: ".", hash: c.TreeHash, mode: fs.ModeDir | 0o555}
+	if root.hash, err = l.descend(root.hash, r.remote.folder()); err != nil {
+		return nil, err
+	}
+	if root.kids, err = l.folder(root.hash, "", 0); err != nil {
+		return nil, err
+	}
+	if len(l.faults) > 0 {
+		return nil, errors.Join(l.faults...)
+	}
+	return &Tree{root, c.Committer.When, objects, r.limits.File, r.mark}, nil
+}
+
+// loader reads trees. Damage ends it at once; faults of what was committed are
+// collected, so that they are told together.
+type loader struct {
+	objects *objects
+	limits  Limits
+	count   int
+	faults  []error
+}
+
+// descend finds the tree of a folder below another.
+func (l *loader) descend(tree plumbing.Hash, folder string) (plumbing.Hash, error) {
+	if folder == "." {
+		return tree, nil
+	}
+	for name := range strings.SplitSeq(folder, "/") {
+		entries, err := l.entries(tree, folder)
+		if err != nil {
+			return plumbing.ZeroHash, err
+		}
+		i := slices.IndexFunc(entries, func(e object.TreeEntry) bool { return e.Name == name && e.Mode == filemode.Dir })
+		if i < 0 {
+			return plumbing.ZeroHash, fmt.Errorf("it has no folder %s; `path:` of the fleet in reconciler.yaml names it", folder)
+		}
+		tree = entries[i].Hash
+	}
+	return tree, nil
+}
+
+// entries is one tree object. It does what object.GetTree does, on content
+// that was checked against its hash.
+func (l *loader) entries(h plumbing.Hash, at string) ([]object.TreeEntry, error) {
+	data, err := l.objects.read(plumbing.TreeObject, h, maxTree)
+	if err != nil {
+		return nil, fmt.Errorf("folder %q: %w", at, err)
+	}
+	obj := &plumbing.MemoryObject{}
+	obj.SetType(plumbing.TreeObject)
+	if _, err := obj.Write(data); err != nil {
+		return nil, err
+	}
+	t, err := object.DecodeTree(nil, obj)
+	if err != nil {
+		return nil, fmt.Errorf("folder %q: %w", at, err)
+	}
+	return t.Entries, nil
+}
+
+func (l *loader) folder(h plumbing.Hash, at string, depth int) ([]*node, error) {
+	if depth > l.limits.Depth {
+		l.fault(at, fmt.Sprintf("it is deeper than %d folders", l.limits.Depth))
+		return nil, nil
+	}
+	entries, err := l.entries(h, at)
+	if err != nil {
+		return nil, err
+	}
+	if l.count += len(entries); l.count > l.limits.Files {
+		return nil, fmt.Errorf("it has more than %d files and folders", l.limits.Files)
+	}
+	names := make(map[string]bool, len(entries))
+	kids := make([]*node, 0, len(entries))
+	for _, e := range entries {
+		where := path.Join(at, e.Name)
+		if why := l.odd(e, where, names); why != "" {
+			l.fault(where, why)
+			continue
+		}
+		kid, err := l.entry(e, where, depth)
+		if err != nil {
+			return nil, err
+		}
+		kids = append(kids, kid)
+	}
+	slices.SortFunc(kids, func(a, b *node) int { return cmp.Compare(a.name, b.name) })
+	return kids, nil
+}
+
+func (l *loader) entry(e object.TreeEntry, where string, depth int) (kid *node, err error) {
+	kid = &node{name: e.Name, hash: e.Hash, mode: 0o444}
+	switch e.Mode {
+	case filemode.Dir:
+		kid.mode = fs.ModeDir | 0o555
+		kid.kids, err = l.folder(e.Hash, where, depth+1)
+		return kid, err
+	case filemode.Executable:
+		kid.mode = 0o555
+	}
+	if kid.size, err = l.objects.size(e.Hash); err != nil {
+		return nil, fmt.Errorf("file %q: %w", where, err)
+	}
+	if kid.size > l.limits.File {
+		l.fault(where, (&tooLargeError{kid.size, l.limits.File}).Error())
+	}
+	return kid, nil
+}
+
+// odd says why an entry cannot be part of a fleet repo; "" is that it can.
+func (l *loader) odd(e object.TreeEntry, where string, names map[string]bool) string {
+	folded := strings.ToLower(e.Name)
+	twice := names[folded]
+	names[folded] = true
+	switch {
+	case !utf8.ValidString(e.Name) || strings.ContainsFunc(e.Name, unicode.IsControl) || strings.ContainsAny(e.Name, `/\`):
+		return "its name has characters that names of files may not have"
+	case e.Name == "." || e.Name == ".." || folded == ".git":
+		return "its name is not one of a file"
+	case twice:
+		return "its folder holds that name twice, or twice but for upper and lower case"
+	case len(where) > l.limits.Path:
+		return fmt.Sprintf("its path is longer than %d bytes", l.limits.Path)
+	}
+	switch e.Mode {
+	case filemode.Dir, filemode.Regular, filemode.Executable:
+		return ""
+	case filemode.Symlink:
+		return "it is a symbolic link; commit the file itself"
+	case filemode.Submodule:
+		return "it is a submodule; commit its files"
+	}
+	return fmt.Sprintf("it has mode %s; files have 100644 or 100755", e.Mode)
+}
+
+func (l *loader) fault(where, why string) {
+	switch {
+	case len(l.faults) < maxFaults:
+		l.faults = append(l.faults, fmt.Errorf("%q: %s", where, why))
+	case len(l.faults) == maxFaults:
+		l.faults = append(l.faults, errors.New("and more of that kind"))
+	}
+}
