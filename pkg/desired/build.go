@@ -130,12 +130,14 @@ func (b *builder) need(v *value, hint string, path ...string) string {
 	return text
 }
 
-// placeOf is where a person would write what is missing.
+// placeOf is where a value was written or, when it is missing, where a person
+// would write it: in the cluster's own file.
 func (b *builder) placeOf(v *value, path ...string) Place {
-	if place := v.at(path...); place.Line != 0 {
+	own := specPath(b.draft.cluster.Name)
+	if place := v.at(path...); place.Line != 0 && (place.File == own || v.get(path...) != nil) {
 		return place
 	}
-	return Place{File: specPath(b.draft.cluster.Name), Line: 1, Column: 1}
+	return Place{File: own, Line: 1, Column: 1}
 }
 
 func dotted(path []string) string {

@@ -29,6 +29,8 @@ func (m *merger) merge(s *schema, base, over *value) *value {
 			m.fail(over.place, name+" is null, and there is nothing inherited that it could take away", "write a value, or remove the key")
 		}
 		return nil
+	case s != nil && s.form == formNodes:
+		return over // each node is laid over the cluster later, when that is whole
 	case over.kind == kindMap:
 		return m.mergeMap(s, base, over)
 	case over.kind == kindList && s != nil && s.identity != "":

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -45,6 +46,9 @@ func openRepo(fsys fs.FS) *repo {
 		}
 		return nil
 	})
+	for _, names := range r.folders {
+		slices.Sort(names) // a file system need not
+	}
 	if err != nil {
 		r.problems = append(r.problems, Problem{Place: Place{File: "."}, Severity: SeverityError, Text: "reading the repo: " + err.Error()})
 	}
