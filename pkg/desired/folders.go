@@ -11,8 +11,8 @@ import (
 const GenerationsFolder = "/opt/vault/generations"
 
 // folders are all folders that a node must have and that are not the system's:
-// those of its files, the data folder, those of the audit logs, and where
-// versions and generations lie.
+// those of its files, the data folder, and those of the audit logs. Where
+// versions and generations lie is the node script's own.
 func folders(c Cluster, puts []Put) []Folder {
 	wanted := map[string]Folder{}
 	want := func(at, owner, group, mode string) {
@@ -25,8 +25,6 @@ func folders(c Cluster, puts []Put) []Folder {
 			wanted[at] = Folder{Path: at, Owner: owner, Group: group, Mode: mode}
 		}
 	}
-	want(VersionsFolder, "root", "root", "0755")
-	want(GenerationsFolder, "root", "root", "0755")
 	want(path.Dir(c.Vault.Path), "root", "root", "0755")
 	for _, put := range puts {
 		want(path.Dir(put.Path), "root", "root", "0755")
