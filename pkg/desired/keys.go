@@ -70,7 +70,7 @@ func fleetKeys() []key {
 		{path: "render", form: formNumber, layers: "F", def: "1", doc: "version of the rendering of our own files: a new release never changes them without a commit"},
 		{path: "releases", form: formMap, layers: "F", doc: "where Vault's releases come from"},
 		{path: "releases.source", form: formText, def: "https://releases.hashicorp.com", must: mustReleases, doc: "`https://` mirror laid out like releases.hashicorp.com, or `file:///` folder of that layout"},
-		{path: "defaults", form: formLayer, layers: "F", doc: "first layer: every key below that has a mark under *layers*"},
+		{path: "defaults", form: formLayer, layers: "F", doc: "first layer: every key below that has a mark under L"},
 		{path: "rollout", form: formMap, layers: "F D C", doc: "how changes are paced"},
 		{path: "rollout.rings", form: formList, layers: "F", doc: "stages that a commit travels through in order; the first match takes a cluster, unmatched clusters go last"},
 		{path: "rollout.rings[]", form: formMap, doc: "one ring"},

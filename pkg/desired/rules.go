@@ -161,7 +161,7 @@ func oneZone(b *builder) []finding {
 
 func twoAuditDevices(b *builder) []finding {
 	if n := len(b.draft.cluster.Audit); n < 2 {
-		return []finding{{b.placeOf(b.spec, "audit"), fmt.Sprintf("the cluster has %d audit devices", n), "write two of different types, as file and syslog"}}
+		return []finding{{b.placeOf(b.spec, "audit"), fmt.Sprintf("the cluster has %d of two audit devices", n), "write two of different types, as file and syslog"}}
 	}
 	return nil
 }

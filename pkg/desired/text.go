@@ -66,9 +66,12 @@ func invisible(r rune) bool {
 
 // hidden describes the first rune of a text that a person cannot see; empty
 // when there is none.
-func hidden(s string) string {
+func hidden(s string) string { return hiddenBeside(s, "") }
+
+// hiddenBeside is hidden, where some characters are allowed.
+func hiddenBeside(s, allowed string) string {
 	for _, r := range s {
-		if invisible(r) {
+		if invisible(r) && !strings.ContainsRune(allowed, r) {
 			return describeRune(r)
 		}
 	}

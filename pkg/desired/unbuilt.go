@@ -33,15 +33,15 @@ func unbuiltKeys() []unbuiltKey {
 	}
 }
 
-// isUnbuilt says whether the effect of a key, whatever its value, is missing;
-// docs/spec.md marks such keys.
-func isUnbuilt(path string) bool {
+// isUnbuilt says whether the effect of a key is missing, and for which values
+// it is there all the same; docs/spec.md tells both.
+func isUnbuilt(path string) (unbuilt bool, built []string) {
 	for _, k := range unbuiltKeys() {
 		if strings.TrimPrefix(k.path, "nodes[].") == path {
-			return true
+			return true, k.built
 		}
 	}
-	return false
+	return false, nil
 }
 
 // findUnbuilt lists what a merged spec uses of the table, and every reference

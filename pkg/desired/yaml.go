@@ -183,7 +183,7 @@ func nodeKind(n *yaml.Node) string {
 func (p *yamlReader) scalar(n *yaml.Node) *value {
 	v := &value{kind: kindText, place: p.place(n), text: n.Value}
 	quoted := n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0
-	if what := hidden(strings.NewReplacer("\n", "", "\t", "").Replace(n.Value)); what != "" {
+	if what := hiddenBeside(n.Value, "\n\t"); what != "" {
 		p.fail(v.place, strconv.QuoteToASCII(n.Value)+" holds "+what, "type the value again without it")
 		return nil
 	}
