@@ -1,23 +1,19 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"os"
 	"os/signal"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/vaultfleet/reconciler/internal/loop"
 	"github.com/vaultfleet/reconciler/internal/report"
 	"github.com/vaultfleet/reconciler/pkg/desired"
-	"github.com/vaultfleet/reconciler/pkg/diff"
 )
 
 func newApply(a *app) *cobra.Command {
@@ -145,70 +141,14 @@ func (r *applying) apply(ctx context.Context, w *world, source report.Source, wh
 	clusters := r.converge(ctx, w, source.Commit, whole, limits)
 	stop()
 	clusters = append(clusters, brokenClusters(broken)...)
-	code := report.Code(clusters, report.Asked{Acted: true})
-	if stale(clusters) {
-		code = report.Worst(code, report.Stale)
-	}
-	if left := ctx.Err() != nil && unfinished(clusters); left {
+	code := acted(clusters)
+	if ctx.Err() != nil && unfinished(clusters) {
 		code = report.Interrupted
 	}
 	if err := r.tell(source, clusters, code); err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
 	return ended(code)
-}
-
-// ask shows the plan and asks for a yes. False: there is nothing to do, or the
-// answer was no.
-func (r *applying) ask(ctx context.Context, w *world, source report.Source, whole []desired.Cluster, broken []desired.Broken, limits *report.Document) (bool, error) {
-	clusters := make([]report.Cluster, len(whole))
-	clustersAtOnce(len(whole), func(i int) { clusters[i] = w.look(ctx, whole[i], source.Commit) })
-	if err := ctx.Err(); err != nil {
-		return false, err
-	}
-	work := false
-	for i, c := range clusters {
-		_, next := c.Plan.Next()
-		work = work || next
-		if limits != nil && c.Err == nil {
-			clusters[i].Err = limits.Covers(c.Plan)
-		}
-	}
-	if stale(clusters) {
-		work = false
-	}
-	clusters = append(clusters, brokenClusters(broken)...)
-	if err := report.Text(r.stdout, r.layout(r.stdout), clusters); err != nil {
-		return false, err
-	}
-	if !work {
-		code := report.Code(clusters, report.Asked{Acted: true})
-		if stale(clusters) {
-			code = report.Worst(code, report.Stale)
-		}
-		return false, ended(code)
-	}
-	fmt.Fprint(r.stdout, "\nDo this? Only yes will do: ")
-	return r.agreed(ctx)
-}
-
-// agreed reads the answer; an interrupt is no answer.
-func (r *applying) agreed(ctx context.Context) (bool, error) {
-	answer := make(chan string, 1)
-	go func() { // ends with the answer, or with the program
-		line, _ := bufio.NewReader(r.stdin).ReadString('\n')
-		answer <- strings.TrimSpace(line)
-	}()
-	select {
-	case <-ctx.Done():
-		return false, ctx.Err()
-	case text := <-answer:
-		if text != "yes" {
-			fmt.Fprintln(r.stdout, "Nothing was done.")
-			return false, nil
-		}
-		return true, nil
-	}
 }
 
 // watch shows progress while work is under way, and tells what an interrupt
@@ -241,49 +181,13 @@ func (r *applying) watch(ctx context.Context) (stop func()) {
 	}
 }
 
-// converge brings the clusters to their specs, some at a time, and returns
-// what became of each.
-func (r *applying) converge(ctx context.Context, w *world, commit string, whole []desired.Cluster, limits *report.Document) []report.Cluster {
-	out := make([]report.Cluster, len(whole))
-	atOnce(r.parallel, len(whole), func(i int) {
-		out[i] = r.one(ctx, w, whole[i], commit, limits)
-	})
-	return out
-}
-
-func (r *applying) one(ctx context.Context, w *world, want desired.Cluster, commit string, limits *report.Document) report.Cluster {
-	ports, spec, err := w.cluster(ctx, want, commit)
-	if err != nil {
-		return report.Cluster{Name: want.Name, Nodes: len(want.Nodes), Err: err}
+// acted is the exit code of a command that does things.
+func acted(clusters []report.Cluster) int {
+	code := report.Code(clusters, report.Asked{Acted: true})
+	if stale(clusters) {
+		code = report.Worst(code, report.Stale)
 	}
-	if !r.quiet {
-		ports.Watch = r.progress.Watch(want.Name)
-	}
-	if limits != nil {
-		ports.Leave = limits.Covers
-	}
-	var all report.Cluster
-	last := loop.Converge(ctx, ports, spec, func(t loop.Turned) {
-		all.Results = append(all.Results, t.Results...)
-		if !r.quiet {
-			r.progress.Tell(time.Now(), want.Name, waiting(t.Plan))
-		}
-	})
-	done := told(want, last)
-	done.Results = all.Results
-	return done
-}
-
-// waiting is what a cluster waits for, in one line.
-func waiting(p diff.Plan) string {
-	var parts []string
-	for _, w := range p.Waits {
-		parts = append(parts, string(w.Reason)+": "+w.Detail)
-	}
-	if len(p.Waves) > 0 || len(parts) == 0 {
-		return ""
-	}
-	return "waits: " + strings.Join(parts, "; ")
+	return code
 }
 
 // stale says that a saved plan did not cover what would have been done.

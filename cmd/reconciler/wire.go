@@ -145,11 +145,20 @@ func (w *world) connect(ctx context.Context, t actual.Target) (nodes.Conn, error
 	var failed *ssh.PhaseError
 	switch {
 	case errors.As(err, &failed):
-		return nil, &nodes.ConnectError{Phase: failed.Phase, Err: err}
+		return nil, &nodes.ConnectError{Phase: failed.Phase, Err: hinted(failed)}
 	case err != nil:
 		return nil, err
 	}
 	return sshConn{conn}, nil
+}
+
+// hinted is what went wrong and the way out, without the phase, which stands
+// beside it.
+func hinted(e *ssh.PhaseError) error {
+	if e.Hint == "" {
+		return e.Err
+	}
+	return fmt.Errorf("%w; %s", e.Err, e.Hint)
 }
 
 // direct dials a node's Vault without SSH, at an address that may be dialled.

@@ -39,7 +39,7 @@ func Text(w io.Writer, o Options, clusters []Cluster) error {
 // waited for, then what is only worth knowing.
 func (p *page) cluster(c Cluster) {
 	state, s := headline(c)
-	p.line("%s   %s   %s", p.paint(bold, clean(c.Name)), count(c.size(), "node"), p.paint(s, state))
+	p.heading(c, state, s)
 	for _, b := range c.Broken {
 		p.wrapped("  invalid  ", red, b.Error())
 	}
@@ -55,6 +55,14 @@ func (p *page) cluster(c Cluster) {
 	p.notes(c)
 	p.blocks(observed(c), faint)
 	p.results(c)
+}
+
+func (p *page) heading(c Cluster, state string, s style) {
+	size := ""
+	if c.size() > 0 {
+		size = count(c.size(), "node") + "   "
+	}
+	p.line("%s   %s%s", p.paint(bold, clean(c.Name)), size, p.paint(s, state))
 }
 
 func (p *page) trouble(err error) {
@@ -115,9 +123,10 @@ type blind struct {
 func unseen(c Cluster) []blind {
 	var out []blind
 	for _, u := range c.Plan.Unseen {
-		i := slices.IndexFunc(out, func(b blind) bool { return b.phase == u.Phase && b.why == u.Error })
+		why := strings.TrimPrefix(u.Error, u.Phase+": ")
+		i := slices.IndexFunc(out, func(b blind) bool { return b.phase == u.Phase && b.why == why })
 		if i < 0 {
-			out = append(out, blind{phase: u.Phase, why: u.Error})
+			out = append(out, blind{phase: u.Phase, why: why})
 			i = len(out) - 1
 		}
 		out[i].nodes = append(out[i].nodes, u.Node)

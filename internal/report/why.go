@@ -14,7 +14,7 @@ import (
 func Why(w io.Writer, o Options, c Cluster) error {
 	p := &page{w: w, o: o}
 	state, s := headline(c)
-	p.line("%s   %s   %s", p.paint(bold, clean(c.Name)), count(c.size(), "node"), p.paint(s, state))
+	p.heading(c, state, s)
 	for _, b := range c.Broken {
 		p.wrapped("  invalid  ", red, b.Error())
 	}
