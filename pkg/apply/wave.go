@@ -57,7 +57,7 @@ type flight struct {
 	step  diff.Step
 	try   diff.Try
 	began time.Time
-	acted bool
+	acted time.Time // when the hands were done
 	err   error
 	moved time.Time // when something last moved
 }
@@ -120,6 +120,12 @@ func attempts(m diff.Memory, step string) int {
 	return 0
 }
 
+// busy is an error that says that another one acts on the node.
+type busy interface {
+	error
+	Busy() string
+}
+
 // act lets the hands do one step.
 func (p Ports) act(ctx context.Context, f *flight) {
 	if f.over() {
@@ -127,9 +133,14 @@ func (p Ports) act(ctx context.Context, f *flight) {
 	}
 	p.tell(Event{Kind: EventBegan, Step: f.step})
 	f.err = p.Hands(ctx, f.try, f.step, p.Contents)
-	f.acted, f.moved = true, p.Clock.Now()
-	if errors.Is(f.err, ErrRefused) {
-		f.try.Outcome, f.try.Evidence = diff.OutcomeFailed, f.err.Error()
+	f.acted = p.Clock.Now()
+	f.moved = f.acted
+	if !errors.Is(f.err, ErrRefused) {
+		return
+	}
+	f.try.Outcome, f.try.Evidence = diff.OutcomeFailed, f.err.Error()
+	if errors.As(f.err, new(busy)) {
+		f.try.Outcome = diff.OutcomeStale // another one acts there: no fault of the step
 	}
 }
 
@@ -175,7 +186,7 @@ func (p Ports) judge(f *flight, look Look, now time.Time) {
 	switch {
 	case !missing:
 		f.try.Outcome = diff.OutcomeDone
-	case now.Sub(f.moved) < patience && now.Sub(f.began) < mostWait:
+	case now.Sub(f.moved) < patience && now.Sub(f.acted) < mostWait:
 		p.tell(Event{Kind: EventWaiting, Step: f.step, Detail: look.Seen[f.step.Node]})
 	case f.err != nil:
 		f.try.Outcome, f.try.Evidence = diff.OutcomeUnknown, f.err.Error()

@@ -44,6 +44,16 @@ func (s *situation) audit() (Step, bool) {
 	return Step{}, false
 }
 
+// audited says that every wanted audit device is there.
+func (s *situation) audited() bool {
+	for _, a := range s.want.Audit {
+		if _, there := s.v.get("", keyAudit+a.Path); !there {
+			return false
+		}
+	}
+	return true
+}
+
 // auditOpens says that Vault's user can append to the device's file on every
 // node.
 func (s *situation) auditOpens(a desired.Audit) bool {

@@ -101,7 +101,7 @@ func (s *situation) wave() Wave {
 	if len(free) > 0 {
 		return s.identified(free)
 	}
-	if step, ok := s.ceremony(); ok {
+	if step, ok := s.ceremony(); ok && s.mayTry(identify(s.want.Name, step)) {
 		return s.identified(Wave{step})
 	}
 	if step, ok := s.gated(); ok {
@@ -166,10 +166,13 @@ func (s *situation) nodes() []desired.Node {
 func (s *situation) free(n desired.Node) (Step, bool) {
 	emergency := s.v.is("", keyKnown, yes) && s.voters.lost(s.v) && !s.birthing()
 	if emergency && !s.serves(n.Name) {
-		for _, plan := range []func(desired.Node) (Step, bool){s.start, s.unseal} {
-			if step, ok := plan(n); ok {
+		for _, plan := range []func(desired.Node) (Step, bool){s.unseal, s.start} {
+			if step, ok := plan(n); ok && s.mayTry(identify(s.want.Name, step)) {
 				return step, true
 			}
+		}
+		if s.memory.lastAct(n.Name).Outcome == OutcomeFailed && !s.unbuilt() {
+			return s.place(n) // it does not start as it is, and nobody is served by leaving it so
 		}
 	}
 	if emergency || s.unbuilt() {
@@ -178,8 +181,8 @@ func (s *situation) free(n desired.Node) (Step, bool) {
 		}
 		return Step{}, false
 	}
-	for _, plan := range []func(desired.Node) (Step, bool){s.account, s.install, s.place, s.enable, s.start, s.unseal} {
-		if step, ok := plan(n); ok {
+	for _, plan := range []func(desired.Node) (Step, bool){s.unseal, s.account, s.install, s.place, s.enable, s.start} {
+		if step, ok := plan(n); ok && s.mayTry(identify(s.want.Name, step)) {
 			return step, true
 		}
 	}

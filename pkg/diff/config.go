@@ -31,6 +31,9 @@ func (s *situation) classify(n desired.Node, put desired.Put) (desired.OnChange,
 		return desired.OnChangeNone, nil, toldAll
 	}
 	have, known := s.v.get(n.Name, keyLoaded+put.Path)
+	if put.TLS == "cert" && s.v.is(n.Name, keyCert, "stale") && s.v.is(n.Name, keyFile+put.Path, value(put)) {
+		return desired.OnChangeReload, []Change{{put.Path, "not served", "served"}}, toldAll // a reload that Vault refused, for instance
+	}
 	if known && have == put.Digest {
 		return desired.OnChangeNone, nil, toldAll
 	}

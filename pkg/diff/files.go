@@ -14,6 +14,7 @@ type pending struct {
 	folders []Folder
 	reload  []item
 	restart []item
+	ride    []item   // asks nothing, and goes along with the next restart
 	binary  *Change  // the link or the process is of another binary
 	stale   bool     // systemd has not loaded the unit that lies on disk
 	moved   []Change // of the folders
@@ -89,6 +90,9 @@ func (s *situation) pendingPut(p *pending, n desired.Node, put desired.Put) {
 	}
 	wanted := value(put)
 	onDisk := have == wanted
+	if state, known := s.v.get(n.Name, keyService); !known || state == "changing" {
+		return // what it would do to Vault is not known now
+	}
 	class, changes, told := s.classify(n, put)
 	if onDisk && class == desired.OnChangeNone {
 		return
@@ -100,6 +104,7 @@ func (s *situation) pendingPut(p *pending, n desired.Node, put desired.Put) {
 		for _, c := range changes {
 			s.note(n.Name, EffectDeferred, c, "rides the next restart")
 		}
+		p.ride = append(p.ride, item{diffPut(put), changes})
 		return
 	}
 	if told == toldNothing && onDisk {
@@ -174,6 +179,9 @@ func (s *situation) place(n desired.Node) (Step, bool) {
 		return Step{}, false
 	}
 	if !s.rooted(n.Name) || (link && s.downgrades(n)) {
+		return Step{}, false
+	}
+	if down && s.immutable(n) {
 		return Step{}, false
 	}
 	step := Step{Node: n.Name, Action: ActionPlace, Effect: EffectNone, Puts: puts(items), Folders: p.folders,

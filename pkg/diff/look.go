@@ -118,8 +118,10 @@ func fileFacts(v view, want desired.Cluster, n actual.Node, m Memory) {
 			v.put(n.Name, keyFolder+path, absent)
 		case f.Kind == actual.KindFolder:
 			v.put(n.Name, keyFolder+path, rights)
+			v.put(n.Name, keyFile+path, "folder "+rights)
 		case f.Kind == actual.KindFile && f.Digest != "":
 			v.put(n.Name, keyFile+path, inSpec(path, f.Digest)+" "+rights)
+			v.put(n.Name, keyFolder+path, "file")
 		}
 	}
 	for path, digest := range loaded(n, inputs) {
@@ -183,16 +185,18 @@ func bootState(s actual.Service) string {
 		return "masked"
 	case s.UnitFileState == "enabled" || s.UnitFileState == "enabled-runtime" || s.UnitFileState == "alias":
 		return "enabled"
+	case s.UnitFileState == "disabled" || s.LoadState == "not-found":
+		return "disabled"
 	}
-	return "disabled"
+	return "other" // static, linked, generated: enabling would not change it
 }
 
 func serviceState(s actual.Service) string {
 	switch {
 	case s.ActiveState == "active" || s.ActiveState == "reloading":
 		return "active"
-	case s.ActiveState == "failed":
-		return "failed"
+	case s.ActiveState == "failed" || s.SubState == "auto-restart":
+		return "failed" // auto-restart: it crashed, and systemd will try again
 	case s.ActiveState == "activating" || s.ActiveState == "deactivating":
 		return "changing"
 	case s.LoadState == "not-found":
@@ -216,8 +220,12 @@ func certState(n actual.Node) string {
 }
 
 func willOf(n actual.Node, m Memory) string {
-	if w := m.Member(n.Name).Will; w != WillNone {
-		return string(w)
+	x := m.Member(n.Name)
+	if x.Will == WillNone && x.Shut != "" {
+		return string(WillSealed) // seen once: not sure enough to remember, sure enough to wait
+	}
+	if x.Will != WillNone {
+		return string(x.Will)
 	}
 	return "none"
 }

@@ -1,6 +1,9 @@
 package diff
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Memory is what neither the repo nor the nodes can tell of one cluster: the
 // fold of its journal and of its looks. It holds no secret.
@@ -65,7 +68,9 @@ const (
 type Member struct {
 	Name    string `json:"name"`
 	Address string `json:"address,omitempty"`
-	ID      string `json:"id,omitempty"` // raft node_id
+	ID      string `json:"id,omitempty"`      // raft node_id
+	Machine string `json:"machine,omitempty"` // machine-id of the host
+	Data    string `json:"data,omitempty"`    // path of the data folder
 	// Empty: its data folder was proven empty before Vault was first started
 	// there by us.
 	Empty  bool   `json:"empty,omitempty"`
@@ -73,8 +78,12 @@ type Member struct {
 	Device string `json:"device,omitempty"` // of its data folder, once used
 	Will   Will   `json:"will,omitempty"`   // sticks until a person lifts it
 	Open   string `json:"open,omitempty"`   // process last seen unsealed: boot/pid/start
-	Ran    string `json:"ran,omitempty"`    // boot in which the service was last seen active
-	Run    string `json:"run,omitempty"`    // process last seen: boot/pid/start
+	Shut   string `json:"shut,omitempty"`   // the same process, seen sealed once since
+	// Settled is the last act of ours after whose end the service was seen active:
+	// a stop after it is not ours.
+	Settled string `json:"settled,omitempty"`
+	Ran     string `json:"ran,omitempty"` // boot in which the service was last seen active
+	Run     string `json:"run,omitempty"` // process last seen: boot/pid/start
 	// Index is the leader's index when Run was first seen: below it the node
 	// has not caught up.
 	Index uint64 `json:"index,omitempty"`
@@ -148,11 +157,23 @@ func (m Memory) leave(kind LeaveKind, node string, now time.Time) (Leave, bool) 
 func (m Memory) Record(t Try) Memory {
 	tries := make([]Try, 0, len(m.Tries)+1)
 	for _, x := range m.Tries {
+		if x.Step == t.Step && t.Outcome == OutcomeStale {
+			return m // nothing was done, so what the last try came to still stands
+		}
 		if x.Step != t.Step {
 			tries = append(tries, x)
 		}
 	}
 	m.Tries = append(tries, t)
+	return m
+}
+
+// forget drops what failed of an action on a node: what it was to reach has
+// been reached since.
+func (m Memory) forget(node string, action Action) Memory {
+	m.Tries = slices.DeleteFunc(slices.Clone(m.Tries), func(t Try) bool {
+		return t.Node == node && t.Action == action && (t.Outcome == OutcomeFailed || t.Outcome == OutcomeUnknown)
+	})
 	return m
 }
 

@@ -9,11 +9,11 @@ import (
 
 // Quorum: of n voters, n/2+1 must serve for the cluster to serve at all. Who
 // votes is raft's own configuration; where it cannot be read, everybody who was
-// ever seen as a member. A voter that was not seen counts as not serving, and
+// ever seen as a member and every node of the spec. A voter that was not seen counts as not serving, and
 // so does one that no node of the spec accounts for. The gate covers taking
 // down a serving voter, nothing else: the voters that remain, each seen to
 // serve and to have caught up, must be a quorum. Only the learning rules allow
-// less, because there a cluster may have a single node.
+// less.
 
 // electorate is who votes in a cluster.
 type electorate struct {
@@ -42,8 +42,8 @@ func electorateOf(v view, m Memory, want desired.Cluster) electorate {
 			e.voters = append(e.voters, member.Name)
 		}
 	}
-	if len(e.voters) == 0 {
-		for _, n := range want.Nodes {
+	for _, n := range want.Nodes {
+		if !n.Absent && !slices.Contains(e.voters, n.Name) {
 			e.voters = append(e.voters, n.Name)
 		}
 	}
@@ -89,8 +89,8 @@ func (e electorate) gate(v view, node string, rules desired.Rules) (needs []Fact
 	switch {
 	case ready >= e.quorum():
 		return needs, nil, nil
-	case rules == desired.RulesLearning && e.size() == 1:
-		return nil, nil, nil // a single node is never without a gap
+	case rules == desired.RulesLearning:
+		return needs, nil, nil // such a cluster may accept the gap
 	case behind != "":
 		return nil, nil, &Wait{Node: node, Reason: WaitSettling,
 			Detail: fmt.Sprintf("%s has not caught up yet, or autopilot does not call it healthy", behind)}

@@ -28,7 +28,7 @@ func raftFacts(v view, have []actual.Node, m Memory) {
 			v.put(n.Name, keyCaughtUp, word(n.Name == leader.Name || n.Vault.Applied >= m.Member(n.Name).Index))
 		}
 	}
-	membershipFacts(v, have)
+	membershipFacts(v, have, m)
 }
 
 // leaderOf is the one node that says of itself that it leads; nil when none
@@ -36,8 +36,8 @@ func raftFacts(v view, have []actual.Node, m Memory) {
 func leaderOf(have []actual.Node) *actual.Node {
 	var leader *actual.Node
 	for i, n := range have {
-		if n.Vault == nil || n.Vault.Sealed || !n.Vault.Leader {
-			continue
+		if n.Vault == nil || n.Vault.Sealed || !(n.Vault.Leader || n.Vault.StorageType == "file") {
+			continue // storage of a single node has no leader, and needs none
 		}
 		if leader != nil {
 			return nil // two leaders: the network is split, believe neither
@@ -59,7 +59,7 @@ func roleOf(n actual.Node, leader *actual.Node, serves bool) string {
 
 // membershipFacts tells who votes, from raft's own configuration; without the
 // credential it stays Unknown.
-func membershipFacts(v view, have []actual.Node) {
+func membershipFacts(v view, have []actual.Node, m Memory) {
 	raft := membership(have)
 	if raft == nil {
 		return
@@ -72,6 +72,9 @@ func membershipFacts(v view, have []actual.Node) {
 	for _, n := range have {
 		id := serverID(n)
 		v.put(n.Name, keyVoter, word(voter[id]))
+		if _, in := voter[id]; !in && m.Member(n.Name).Joined {
+			v.put(n.Name, keyRemoved, yes)
+		}
 		if raft.Autopilot != nil {
 			healthy, ok := raft.Autopilot.HealthyServers[id]
 			v.put(n.Name, keyHealthy, word(ok && healthy))

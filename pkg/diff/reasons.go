@@ -14,7 +14,6 @@ const (
 	ReasonUnapproved    Reason = "init-unapproved" // the cluster may not be born yet
 	ReasonInitLost      Reason = "init-lost"       // the answer of init is missing
 	ReasonConfirm       Reason = "confirm-keys"    // no human way in is proven
-	ReasonKeyStore      Reason = "key-store"       // refused before init
 	ReasonUnknown       Reason = "node-unknown"    // a node whose state decides could not be read
 	ReasonInitialized   Reason = "initialized-before"
 	ReasonDataNotEmpty  Reason = "data-not-empty" // and not ours
@@ -33,8 +32,8 @@ const (
 	ReasonRemoved       Reason = "removed" // from raft; its data must not come back
 	ReasonFailed        Reason = "failed"  // a step failed as often as it may
 	ReasonNotStaged     Reason = "not-staged"
-	ReasonNoRoot        Reason = "no-root"   // the look had no root's eyes, so nothing can be placed
-	ReasonUndeclared    Reason = "unmanaged" // a device or node that the spec does not name
+	ReasonNoRoot        Reason = "no-root"       // the look had no root's eyes, so nothing can be placed
+	ReasonStranger      Reason = "other-process" // Vault answers, but not as our unit
 )
 
 // Reasons of Waits: time will do.
@@ -50,7 +49,7 @@ const (
 // that exit code 8 stands for.
 func (r Reason) Urgent() bool {
 	switch r {
-	case ReasonInitLost, ReasonConfirm, ReasonKeyStore, ReasonQuorumLost, ReasonDataMissing, ReasonFailed, ReasonNoShares:
+	case ReasonInitLost, ReasonConfirm, ReasonQuorumLost, ReasonDataMissing, ReasonFailed, ReasonNoShares:
 		return true
 	}
 	return false

@@ -3,6 +3,7 @@ package diff
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -17,31 +18,71 @@ import (
 // result is saved before anything is done.
 //
 // A person's will is inferred so. The same process that was seen unsealed is
-// sealed now: somebody sealed it. A service that was seen active is cleanly
-// stopped in the same boot, and no act of ours is under way there: somebody
-// stopped it. Both stick, also through reboots, until the node is seen unsealed
-// (or running) again, which only a person can have done.
+// sealed now, at two looks: somebody sealed it. A service that was seen active
+// is stopped in the same boot and did not fail, and no act of ours is under way
+// there: somebody stopped it. A seal sticks through reboots, until the node is
+// seen unsealed, which only a person can have done; a stop until the next boot.
 func Remember(m Memory, want desired.Cluster, have []actual.Node, now time.Time) Memory {
 	m.Members = slices.Clone(m.Members)
+	raft := membership(have)
 	for _, n := range want.Nodes {
 		i := m.member(n.Name)
-		m.Members[i].Address, m.Members[i].ID = n.Address, n.ID
+		if x := m.Members[i]; replaced(x, n, raft) {
+			m.Members[i] = Member{Name: n.Name}
+		}
+		m.Members[i].Address = n.Address
+		if !m.Members[i].Joined || m.Members[i].ID == "" {
+			m.Members[i].ID = n.ID
+		}
 	}
-	if id := identityOf(have); id != "" && m.ClusterID == "" {
+	if id := identityOf(have); id != "" && m.adopts(want, id, now) {
 		m.ClusterID, m.Known = id, true
 	}
 	leader := leaderOf(have)
 	for _, n := range have {
 		i := m.member(n.Name)
-		m.Members[i] = rememberNode(m, m.Members[i], n, leader)
-		if n.Vault != nil && n.Vault.Leader && newer(n.Vault.Version, m.Newest) {
+		m.Members[i] = rememberNode(m, m.Members[i], want, n, leader, now)
+		if n.Vault != nil && n.Vault.Leader && n.Vault.ClusterID == m.ClusterID && newer(n.Vault.Version, m.Newest) {
 			m.Newest = n.Vault.Version
 		}
+		m = m.reached(n, now)
 	}
 	m.Leaves = slices.DeleteFunc(slices.Clone(m.Leaves), func(l Leave) bool {
-		return !l.Until.IsZero() && !now.Before(l.Until)
+		used := l.Kind == LeaveInit && m.Birth.Phase != BirthNone && m.Birth.Phase != BirthIntent
+		return used || (!l.Until.IsZero() && !now.Before(l.Until))
 	})
 	slices.SortFunc(m.Members, func(a, b Member) int { return cmp.Compare(a.Name, b.Name) })
+	return m
+}
+
+// replaced says that a person put another server in a member's place: the spec
+// names it anew, and raft knows the old one no more.
+func replaced(x Member, n desired.Node, raft *actual.Raft) bool {
+	return x.Joined && x.ID != "" && x.ID != n.ID && raft != nil &&
+		!slices.ContainsFunc(raft.Servers, func(s actual.Server) bool { return s.ID == x.ID })
+}
+
+// adopts says that the open cluster is the one that the spec means. While a
+// birth is allowed and not over, an open cluster is a stranger.
+func (m Memory) adopts(want desired.Cluster, id string, now time.Time) bool {
+	if m.ClusterID != "" || (want.ClusterID != "" && want.ClusterID != id) {
+		return false
+	}
+	if _, ok := m.leave(LeaveInit, "", now); ok {
+		return m.Birth.Phase != BirthNone && m.Birth.Phase != BirthIntent
+	}
+	return m.Birth.Phase != BirthIntent
+}
+
+// reached drops failures that a look has overtaken: the node was opened, or has
+// run for long.
+func (m Memory) reached(n actual.Node, now time.Time) Memory {
+	if n.Vault != nil && !n.Vault.Sealed {
+		m = m.forget(n.Name, ActionUnseal)
+	}
+	if n.Process != nil && n.Process.PID != 0 && now.Sub(n.Process.Started) > 10*time.Minute {
+		m = m.forget(n.Name, ActionStart)
+	}
 	return m
 }
 
@@ -84,65 +125,124 @@ func identityOf(have []actual.Node) string {
 	return id
 }
 
-func rememberNode(m Memory, x Member, n actual.Node, leader *actual.Node) Member {
+func rememberNode(m Memory, x Member, want desired.Cluster, n actual.Node, leader *actual.Node, now time.Time) Member {
 	process := processOf(n)
-	if n.Data != nil && n.Data.State != actual.DataUsed && !x.Joined && x.Run == "" && process == "" && n.Process != nil {
-		x.Empty = true // seen empty while nothing ran, before our first start
-	}
+	x = proveEmpty(m, x, want, n, process)
 	if n.Data != nil && n.Data.State == actual.DataUsed && x.Device == "" && x.Joined {
 		x.Device = n.Data.Device
 	}
+	known := process != "" && process == x.Run
 	if process != "" && process != x.Run {
-		x.Run, x.Index = process, 0
-		if leader != nil && leader.Name != n.Name {
-			x.Index = leader.Vault.Committed
+		x.Run, x.Index = process, math.MaxUint64 // until a leader tells
+	}
+	if x.Index == math.MaxUint64 && leader != nil {
+		x.Index = leader.Vault.Committed
+		if leader.Name == n.Name {
+			x.Index = 0
 		}
 	}
 	if n.Vault != nil && process != "" {
-		switch {
-		case !n.Vault.Sealed:
-			x.Open = process
-			if x.Will == WillSealed {
-				x.Will = WillNone
-			}
-			if m.ClusterID != "" && n.Vault.ClusterID == m.ClusterID && leader != nil {
-				x.Joined = true
-			}
-		case x.Open == process && !n.Vault.Removed:
-			x.Will = WillSealed
-		}
+		x = rememberSeal(m, x, n, process, known, leader, now)
 	}
-	return rememberService(m, x, n)
+	return rememberService(m, x, n, now)
 }
 
-func rememberService(m Memory, x Member, n actual.Node) Member {
+// proveEmpty notes that a data folder was empty while nothing ran and before our
+// first start there. The proof is of this machine and this path: another of
+// either begins anew.
+func proveEmpty(m Memory, x Member, want desired.Cluster, n actual.Node, process string) Member {
+	if n.Machine == nil {
+		return x
+	}
+	if x.Machine != "" && (x.Machine != n.Machine.MachineID || x.Data != want.Storage.Path) {
+		x.Empty, x.Run, x.Open, x.Shut, x.Ran, x.Will = false, "", "", "", "", WillNone
+	}
+	x.Machine, x.Data = n.Machine.MachineID, want.Storage.Path
+	if n.Data == nil || x.Joined || x.Run != "" || process != "" || n.Process == nil {
+		return x
+	}
+	if n.Data.State != actual.DataUsed {
+		x.Empty = true
+	} else if m.lastAct(n.Name).Op == "" {
+		x.Empty = false // used before anything of ours ran there
+	}
+	return x
+}
+
+// rememberSeal tells a person's seal from a restart. The API is read beside the
+// probe, so one look may pair an old process with a new answer: a seal sticks
+// when the same process was seen sealed twice. Known says that the process was
+// this one at the look before, too.
+func rememberSeal(m Memory, x Member, n actual.Node, process string, known bool, leader *actual.Node, now time.Time) Member {
+	switch {
+	case !n.Vault.Sealed:
+		x.Shut = ""
+		if known || x.Open == "" {
+			x.Open = process
+		}
+		if x.Will == WillSealed {
+			x.Will = WillNone
+		}
+		if m.ClusterID != "" && n.Vault.ClusterID == m.ClusterID && leader != nil {
+			x.Joined = true
+		}
+	case x.Open != process || n.Vault.Removed || m.lastAct(n.Name).underWay(now):
+		x.Shut = ""
+	case x.Shut == process:
+		x.Will = WillSealed
+	default:
+		x.Shut = process
+	}
+	return x
+}
+
+func rememberService(m Memory, x Member, n actual.Node, now time.Time) Member {
 	if n.Service == nil || n.Machine == nil {
 		return x
+	}
+	if x.Will == WillStopped && x.Ran != n.Machine.BootID {
+		x.Will = WillNone // the machine was booted since: what was stopped then is not kept down now
 	}
 	switch serviceState(*n.Service) {
 	case "active":
 		x.Ran = n.Machine.BootID
+		if t := m.lastAct(n.Name); t.Op != "" && !t.underWay(now) {
+			x.Settled = t.Op
+		}
 		if x.Will == WillStopped {
 			x.Will = WillNone
 		}
 	case "inactive":
-		clean := n.Service.Result == "" || n.Service.Result == "success"
-		if clean && x.Ran != "" && x.Ran == n.Machine.BootID && !m.acting(n.Name) {
+		if x.Ran != "" && x.Ran == n.Machine.BootID && !m.acting(x) {
 			x.Will = WillStopped
 		}
 	}
 	return x
 }
 
-// acting says that a try of ours that may have stopped the service of a node
-// has no outcome that tells.
-func (m Memory) acting(node string) bool {
+// acting says that the last act of ours that may have stopped the service of a
+// node has no outcome that tells, and that the service was not seen active
+// since.
+func (m Memory) acting(x Member) bool {
+	t := m.lastAct(x.Name)
+	return t.Op != "" && t.Op != x.Settled && t.Outcome != OutcomeDone && t.Outcome != OutcomeStale
+}
+
+// lastAct is the latest start or restart of a node.
+func (m Memory) lastAct(node string) Try {
+	var last Try
 	for _, t := range m.Tries {
-		if t.Node == node && (t.Action == ActionRestart || t.Action == ActionStart) && t.Outcome != OutcomeDone && t.Outcome != OutcomeStale {
-			return true
+		if t.Node == node && (t.Action == ActionRestart || t.Action == ActionStart) && !t.At.Before(last.At) {
+			last = t
 		}
 	}
-	return false
+	return last
+}
+
+// underWay says that a try may still act: longer than hands and goal are
+// waited for, it does not.
+func (t Try) underWay(now time.Time) bool {
+	return t.Outcome == OutcomeIntent && now.Sub(t.At) < time.Hour
 }
 
 // processOf names the process of a node so that no other process, in this boot

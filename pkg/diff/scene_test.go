@@ -260,12 +260,27 @@ func (s *scene) apply(words []string) error {
 				a.Devices[rest[0]] = actual.Device{Type: rest[1]}
 			}
 		}
+	case "no-member": // out of raft's configuration
+		for i := range s.have {
+			if r := s.have[i].Raft; r != nil {
+				r.Servers = slices.DeleteFunc(r.Servers, func(x actual.Server) bool { return x.ID == rest[0] })
+			}
+		}
+	case "replace": // NODE ID: a new server in a member's place, which raft knows no more
+		fresh := emptyMachine(*s.node(rest[0]), s.want)
+		s.node(rest[0]).ID, fresh.ID = rest[1], rest[1]
+		*s.find(rest[0]) = fresh
+		return s.apply([]string{"no-member", rest[0]})
 	case "stranger": // a voter that no node accounts for
 		for i := range s.have {
 			if r := s.have[i].Raft; r != nil {
 				r.Servers = append(r.Servers, actual.Server{ID: rest[0], Voter: true})
 			}
 		}
+	case "acted": // NODE OUTCOME AGO: a restart of ours
+		ago, err := time.ParseDuration(rest[2])
+		s.memory = s.memory.Record(Try{Op: "old-op", Step: "old-step", Node: rest[0], Action: ActionRestart, Outcome: Outcome(rest[1]), Count: 1, At: s.now.Add(-ago)})
+		return err
 	case "tried": // ACTION NODE OUTCOME COUNT AGO
 		s.tries = append(s.tries, func(s *scene) { s.try(rest) })
 	case "all":
@@ -424,6 +439,14 @@ func (s *scene) applyNode(n *actual.Node, words []string) error {
 		if len(words) > 2 {
 			n.Service.Result = words[2]
 		}
+	case "auto-restart":
+		n.Service.SubState = "auto-restart"
+	case "unit-gone": // the spec's unit is not there, and Vault runs
+		n.Service = &actual.Service{LoadState: "not-found", ActiveState: "inactive"}
+	case "machine":
+		n.Machine.MachineID = words[1]
+	case "audit-untried":
+		n.Audit.Opens = nil
 	case "masked":
 		n.Service.LoadState, n.Service.UnitFileState = "masked", "masked"
 	case "disabled":

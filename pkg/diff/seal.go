@@ -43,8 +43,14 @@ func (s *situation) shares() bool {
 // mayBear says that nothing speaks against the birth of this cluster; every
 // reason against it is a block of its own.
 func (s *situation) mayBear() bool {
-	if s.phase() == BirthIntent {
+	switch s.phase() {
+	case BirthIntent:
 		return true // asked for already, with all of this seen
+	case BirthNone:
+	default:
+		s.block("", ReasonStateLost, "the ceremony of this cluster got as far as "+string(s.phase())+", and the cluster is not known",
+			"have a person unseal a node, or restore the state folder from its backup")
+		return false
 	}
 	before := s.stops
 	if s.want.ClusterID != "" {
@@ -103,6 +109,9 @@ func (s *situation) ceremony() (Step, bool) {
 	if step, ok := s.audit(); ok {
 		return step, true
 	}
+	if s.birthing() && !s.audited() {
+		return Step{}, false
+	}
 	leader := s.leader()
 	switch s.phase() {
 	case BirthKeys:
@@ -136,15 +145,20 @@ func people(names []string) string {
 // bear is the init step, once every node runs an empty Vault and reaches its
 // peers. An init that was begun goes on with the same nonce.
 func (s *situation) bear() (Step, bool) {
+	if s.phase() == BirthIntent {
+		seed := s.memory.Birth.Seed
+		if !s.mayAct(seed) {
+			s.block(seed, ReasonUnknown, "init was begun on "+seed+", which cannot be asked for its answer now",
+				"make the node reachable, and lift what holds it")
+			return Step{}, false
+		}
+		return Step{Node: seed, Action: ActionInit, Effect: EffectOneWay, Why: "init was begun and its answer is not stored yet",
+			Needs: []Fact{{seed, keyReach, yes}}, Goal: []Fact{{"", keyBirth, string(BirthKeys)}}}, true
+	}
 	if !s.mayBear() || len(s.want.Nodes) == 0 || len(s.nodes()) < len(s.want.Nodes) {
 		return Step{}, false
 	}
 	seed := s.want.Nodes[0].Name
-	if s.phase() == BirthIntent {
-		seed = s.memory.Birth.Seed
-		return Step{Node: seed, Action: ActionInit, Effect: EffectOneWay, Why: "init was begun and its answer is not stored yet",
-			Needs: []Fact{{seed, keyReach, yes}}, Goal: []Fact{{"", keyBirth, string(BirthKeys)}}}, true
-	}
 	step := Step{Node: seed, Action: ActionInit, Effect: EffectOneWay, Why: "the cluster is born: init on " + seed,
 		Goal: []Fact{{"", keyBirth, string(BirthKeys)}}}
 	for _, n := range s.want.Nodes {
@@ -184,7 +198,7 @@ func (s *situation) unseal(n desired.Node) (Step, bool) {
 		s.wait(n.Name, WaitJoin, n.Name+" has not reached the cluster through retry_join yet", time.Time{})
 		return Step{}, false
 	}
-	if s.want.Seal.Kind != "shamir" || !s.want.Manages(desired.ConcernSeal) {
+	if s.want.Seal.Kind != "shamir" || !s.manages(n.Name, desired.ConcernSeal, "seal", "sealed", "unsealed") {
 		return Step{}, false
 	}
 	if !s.shares() {

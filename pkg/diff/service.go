@@ -42,7 +42,7 @@ func (s *situation) enable(n desired.Node) (Step, bool) {
 // repair: nothing gates it but the data folder and the birth.
 func (s *situation) start(n desired.Node) (Step, bool) {
 	state, known := s.v.get(n.Name, keyService)
-	if !known || state == "active" || !s.want.Manages(desired.ConcernService) {
+	if !known || state == "active" || !s.manages(n.Name, desired.ConcernService, s.want.Service.Name, state, "active") {
 		return Step{}, false
 	}
 	if state == "changing" {
@@ -76,6 +76,10 @@ func (s *situation) dataAllows(n desired.Node) bool {
 		return s.mayBear()
 	}
 	joined := s.v.is(n.Name, keyMember, yes)
+	if s.v.is(n.Name, keyRemoved, yes) {
+		s.removed(n)
+		return false
+	}
 	switch {
 	case joined && data != "used":
 		s.block(n.Name, ReasonDataMissing, n.Name+" is a member of the cluster, and its data folder "+s.want.Storage.Path+" is "+map[string]string{"empty": "empty", "moved": "on another file system"}[data],
@@ -97,7 +101,7 @@ func (s *situation) change(n desired.Node) (step Step, held bool) {
 	}
 	p := s.pending(n)
 	if s.immutable(n) {
-		return Step{}, false
+		return Step{}, true
 	}
 	switch p.effect() {
 	case EffectReload:
@@ -122,6 +126,13 @@ func (s *situation) restart(n desired.Node, p pending) (step Step, held bool) {
 	if !s.rooted(n.Name) || (p.binary != nil && (s.downgrades(n) || !s.stagedEverywhere())) || !s.canReturn(n) {
 		return Step{}, true
 	}
+	if _, known := s.v.get(n.Name, keyServing); !known {
+		s.block(n.Name, ReasonUnknown, "whether "+n.Name+" serves is not known, so it is not taken down", "make its API readable")
+		return Step{}, true
+	}
+	if p.binary != nil && s.v.is(n.Name, keyRole, "leader") && s.laggards(n.Name) {
+		return Step{}, true
+	}
 	needs, block, wait := s.voters.gate(s.v, n.Name, s.want.Rules)
 	if block != nil {
 		s.block(block.Node, block.Reason, block.Detail, block.Lift)
@@ -134,11 +145,11 @@ func (s *situation) restart(n desired.Node, p pending) (step Step, held bool) {
 		s.wait(wait.Node, wait.Reason, wait.Detail, wait.Until)
 		return Step{}, true
 	}
-	items := slices.Concat(p.quiet, p.reload, p.restart)
+	items := slices.Concat(p.quiet, p.reload, p.restart, p.ride)
 	step = Step{Node: n.Name, Action: ActionRestart, Effect: s.restartEffect(n, p), Puts: puts(items), Folders: p.folders,
 		Why: "the change takes a restart", Changes: p.changes(items),
 		Needs: append(append(needs, s.v.known(n.Name, keyService, keyBoot, keyHold, keyPeersJSON, keyRole)...), s.before(n, puts(items))...),
-		Goal:  append(s.placed(n, puts(items)), s.live(n, puts(slices.Concat(p.reload, p.restart)))...)}
+		Goal:  append(s.placed(n, puts(items)), s.live(n, puts(slices.Concat(p.reload, p.restart, p.ride)))...)}
 	step.Goal = append(step.Goal, Fact{n.Name, keyService, "active"}, Fact{n.Name, keyAPI, "up"}, Fact{n.Name, keyUnitFresh, "fresh"})
 	if p.binary != nil {
 		step.Changes = append(step.Changes, *p.binary)
@@ -146,6 +157,19 @@ func (s *situation) restart(n desired.Node, p pending) (step Step, held bool) {
 		step.Goal = append(step.Goal, Fact{n.Name, keyBinary, step.Binary}, Fact{n.Name, keyRuns, step.Binary})
 	}
 	return step, false
+}
+
+// laggards says that a voter that is not on the wanted version could take over
+// from the leader.
+func (s *situation) laggards(leader string) bool {
+	found := false
+	for _, v := range s.voters.voters {
+		if v != leader && !s.v.is(v, keyServing, no) && !s.v.is(v, keyRunning, s.want.Vault.Version) {
+			s.block(v, ReasonNotStaged, v+" could take over from the leader and does not run "+s.want.Vault.Version+" yet", "let "+v+" be upgraded, or take it out of raft")
+			found = true
+		}
+	}
+	return found
 }
 
 // before are the facts of the files that a step replaces.
@@ -189,15 +213,18 @@ func (s *situation) restartEffect(n desired.Node, p pending) Effect {
 // hand, and every audit file opens there. A standby with an audit path that
 // does not open is healthy until it must lead, and then nobody leads.
 func (s *situation) canReturn(n desired.Node) bool {
-	if s.want.Seal.Kind == "shamir" && s.v.is(n.Name, keySealed, no) && !s.shares() {
+	if s.want.Seal.Kind == "shamir" && !s.v.is(n.Name, keySealed, yes) && !(s.shares() && s.want.Manages(desired.ConcernSeal)) {
 		s.block(n.Name, ReasonNoShares, n.Name+" would come back sealed, and this reconciler holds no shares of the cluster",
 			"docs/operations.md, no-shares")
 		return false
 	}
 	for _, other := range s.want.Nodes {
+		if !slices.Contains(s.voters.serving(s.v), other.Name) {
+			continue
+		}
 		for _, a := range s.want.Audit {
-			if path := a.Options["file_path"]; a.Type == "file" && s.v.is(other.Name, keyOpens+path, no) {
-				s.block(other.Name, ReasonAuditPath, "Vault's user cannot append to "+path+" on "+other.Name+", so that node could not lead",
+			if path := a.Options["file_path"]; a.Type == "file" && !s.v.is(other.Name, keyOpens+path, yes) {
+				s.block(other.Name, ReasonAuditPath, "Vault's user cannot append to "+path+" on "+other.Name+", or it could not be tried, so that node might not lead",
 					"make the folder writable for "+s.want.Service.User+", or free space on it")
 				return false
 			}
@@ -224,7 +251,7 @@ func (s *situation) pausing(node string) *Wait {
 // blocks by it.
 func (s *situation) immutable(n desired.Node) bool {
 	from := runningConfig(s.have[n.Name], s.want.Service.ConfigPath)
-	if from == nil || s.forecast || !s.v.is(n.Name, keySealed, no) {
+	if from == nil || !s.v.is(n.Name, keyMember, yes) {
 		return false
 	}
 	blocked := false

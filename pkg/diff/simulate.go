@@ -110,7 +110,7 @@ func (s *situation) elect(v view) {
 	var open []string
 	leader := ""
 	for _, n := range s.want.Nodes {
-		if v.is(n.Name, keySealed, no) && !v.is(n.Name, keyRemoved, yes) {
+		if v.is(n.Name, keySealed, no) && !v.is(n.Name, keyRemoved, yes) && !v.is(n.Name, keyIdentity, "other") {
 			open = append(open, n.Name)
 			if v.is(n.Name, keyRole, "leader") {
 				leader = n.Name

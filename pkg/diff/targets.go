@@ -26,6 +26,7 @@ func Targets(want desired.Cluster, m Memory) []actual.Target {
 		gone := want.Nodes[0] // reached as its siblings are
 		gone.Name, gone.Address, gone.ID = member.Name, member.Address, member.ID
 		gone.SSH.Address, gone.TLSServerName = member.Address, member.Address
+		gone.APIAddr, gone.ClusterAddr = "", ""
 		gone.Puts, gone.Folders = nil, nil
 		targets = append(targets, target(want, gone, m))
 	}

@@ -22,6 +22,13 @@ func (s *situation) willed(node string) bool {
 		s.block(node, ReasonStoppedByHand, "somebody stopped "+s.want.Service.Name+" on "+node+" cleanly",
 			"systemctl start "+s.want.Service.Name+" on the node, or a reboot")
 	}
+	if s.v.is(node, keyIdentity, "other") {
+		s.block(node, ReasonForeign, "Vault on "+node+" belongs to another cluster", "correct its address in the spec")
+	}
+	if state, known := s.v.get(node, keyService); known && state != "active" && state != "changing" && s.v.is(node, keyAPI, "up") {
+		s.block(node, ReasonStranger, "Vault answers on "+node+", and not as the unit "+s.want.Service.Name+", which is "+state,
+			"name the unit that runs it in service.name, or stop it")
+	}
 	if s.v.is(node, keyBoot, "masked") {
 		s.block(node, ReasonMasked, "the unit "+s.want.Service.Name+" is masked on "+node,
 			"systemctl unmask "+s.want.Service.Name+" on the node")
@@ -69,7 +76,7 @@ func (s *situation) mayTry(step Step) bool {
 			"mend the cause, then reconciler resume "+s.want.Name+" --node "+step.Node+"; or commit another spec")
 		return false
 	}
-	if until := last.At.Add(firstRetry << (last.Count - 1)); s.now.Before(until) {
+	if until := last.At.Add(firstRetry << (max(last.Count, 1) - 1)); s.now.Before(until) && !last.At.After(s.now) {
 		s.wait(step.Node, WaitRetry, string(step.Action)+" failed: "+last.Evidence, until)
 		return false
 	}
