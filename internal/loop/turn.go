@@ -59,6 +59,9 @@ func Turn(ctx context.Context, p Ports, spec Spec) Turned {
 func Look(ctx context.Context, p Ports, spec Spec) Turned {
 	t := Turned{Cluster: spec.Cluster.Name}
 	t.Have, t.Memory, t.Err = p.look(ctx, spec)
+	if t.Err == nil && t.Memory.Unsure() {
+		t.Have, t.Memory, t.Err = p.look(ctx, spec)
+	}
 	if t.Err != nil {
 		return t
 	}

@@ -78,7 +78,7 @@ func TestCode(t *testing.T) {
 
 // Every reason that calls for a person now is exit code 8.
 func TestUrgentReasonsAreEight(t *testing.T) {
-	for _, r := range []diff.Reason{diff.ReasonInitLost, diff.ReasonConfirm, diff.ReasonKeyStore, diff.ReasonQuorumLost, diff.ReasonDataMissing, diff.ReasonFailed, diff.ReasonNoShares} {
+	for _, r := range []diff.Reason{diff.ReasonInitLost, diff.ReasonConfirm, diff.ReasonQuorumLost, diff.ReasonDataMissing, diff.ReasonFailed, diff.ReasonNoShares} {
 		if got := Code([]Cluster{blocked(r, diff.ReasonQuorum)}, Asked{}); got != HumanNeeded {
 			t.Errorf("%s: %d", r, got)
 		}

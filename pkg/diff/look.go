@@ -112,16 +112,21 @@ func fileFacts(v view, want desired.Cluster, n actual.Node, m Memory) {
 	}
 	for path, f := range n.Files {
 		rights := f.Owner + ":" + f.Group + ":" + f.Mode
+		key, file := keyFolder, false
+		if _, file = wanted[path]; file {
+			key = keyFile
+		}
 		switch {
 		case f.Kind == actual.KindAbsent:
-			v.put(n.Name, keyFile+path, absent)
-			v.put(n.Name, keyFolder+path, absent)
-		case f.Kind == actual.KindFolder:
-			v.put(n.Name, keyFolder+path, rights)
-			v.put(n.Name, keyFile+path, "folder "+rights)
-		case f.Kind == actual.KindFile && f.Digest != "":
-			v.put(n.Name, keyFile+path, inSpec(path, f.Digest)+" "+rights)
-			v.put(n.Name, keyFolder+path, "file")
+			v.put(n.Name, key+path, absent)
+		case file && f.Kind == actual.KindFile && f.Digest != "":
+			v.put(n.Name, key+path, inSpec(path, f.Digest)+" "+rights)
+		case !file && f.Kind == actual.KindFolder:
+			v.put(n.Name, key+path, rights)
+		case f.Kind != actual.KindFile:
+			v.put(n.Name, key+path, string(f.Kind)+" "+rights) // something else lies in its place
+		case !file:
+			v.put(n.Name, key+path, "file "+rights)
 		}
 	}
 	for path, digest := range loaded(n, inputs) {

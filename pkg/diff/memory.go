@@ -142,6 +142,12 @@ func (m Memory) Member(name string) Member {
 	return Member{Name: name}
 }
 
+// Unsure says that something was seen once that only a second look can tell from
+// an accident of timing: a seal by hand.
+func (m Memory) Unsure() bool {
+	return slices.ContainsFunc(m.Members, func(x Member) bool { return x.Shut != "" && x.Will == WillNone })
+}
+
 // leave finds a leave of a kind for a node, or for the cluster, that is in
 // force at now.
 func (m Memory) leave(kind LeaveKind, node string, now time.Time) (Leave, bool) {
