@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,10 +64,31 @@ func TestWhatAKilledFetchLeftIsSweptOrFinished(t *testing.T) {
 	if _, err := os.Stat(tmp); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the leftover is still there: %v", err)
 	}
+	// Killed while it moved several packs in: the first of two is there.
+	three := u.commit("three", map[string]string{"three": "3"})
+	donor := filepath.Join(t.TempDir(), "donor")
+	fetch(t, open(t, donor, remote))
+	incoming := filepath.Join(repo+".incoming", "objects/pack")
+	must(t, os.MkdirAll(incoming, 0o700))
+	for _, name := range packs(t, donor) {
+		must(t, os.Rename(name, filepath.Join(incoming, filepath.Base(name))))
+		idx := strings.TrimSuffix(name, ".pack") + ".idx"
+		must(t, os.Rename(idx, filepath.Join(incoming, filepath.Base(idx))))
+	}
+	must(t, os.WriteFile(filepath.Join(repo+".incoming", "ready"), nil, 0o600))
+	if got := fetch(t, open(t, dir, remote)); got != three {
+		t.Fatalf("fetched %s", got)
+	}
+	if n := len(packs(t, dir)); n != 3 { // of one, of two, and the donor's, which left nothing to fetch
+		t.Errorf("%d packs", n)
+	}
+	if _, err := os.Stat(repo + ".incoming"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the leftover is still there: %v", err)
+	}
 	// Killed between the two renames of a swap.
 	must(t, os.Rename(repo, repo+".new"))
 	r := open(t, dir, remote)
-	if last, ok, err := r.Last(); last != two || !ok || err != nil {
+	if last, ok, err := r.Last(); last != three || !ok || err != nil {
 		t.Errorf("after half a swap: %s, %v", last, err)
 	}
 	expect(t, at(t, r, one), fleet())
@@ -104,6 +126,25 @@ func TestAFetchEndsWithItsContext(t *testing.T) {
 		t.Errorf("while another one fetches: %v", err)
 	}
 	expect(t, at(t, r, one), fleet())
+}
+
+// A history of more objects than go into one pack.
+func TestALongHistoryIsFetchedInSeveralPacks(t *testing.T) {
+	u := newUpstream(t)
+	var history strings.Builder
+	const commits = 1800 // of a commit, a tree and a file each
+	for i := range commits {
+		fmt.Fprintf(&history, "commit refs/heads/main\ncommitter A <a@b> %d +0000\ndata 1\nc\nM 100644 inline f\ndata %d\n%d\n", 1_700_000_000+i, len(fmt.Sprint(i)), i)
+	}
+	u.gitInput(history.String(), "fast-import", "--quiet")
+	r, dir := cloned(t, u)
+	commit := fetch(t, r)
+	if n := len(packs(t, dir)); n != 2 {
+		t.Errorf("%d packs", n)
+	}
+	expect(t, at(t, r, commit), map[string]string{"f": fmt.Sprint(commits - 1)})
+	expect(t, at(t, r, u.git("rev-list", "--max-parents=0", "main")), map[string]string{"f": "0"})
+	u.git("--git-dir="+filepath.Join(dir, "repo"), "fsck", "--full", "--strict")
 }
 
 // large is an upstream of many clusters.

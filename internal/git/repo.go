@@ -29,7 +29,7 @@ type Repo struct {
 	dir    string
 	remote Remote
 	path   string // of the remote's repository
-	limits Limits
+	limits limits
 }
 
 // Open opens the clone of a remote in a folder of its own, and makes it where
@@ -39,7 +39,7 @@ func Open(ctx context.Context, dir string, remote Remote) (*Repo, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the fleet repo: %w", err)
 	}
-	r := &Repo{dir: dir, remote: remote, path: path, limits: DefaultLimits()}
+	r := &Repo{dir: dir, remote: remote, path: path, limits: defaultLimits()}
 	if err := durable.MakeFolder(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open the fleet repo: %w", err)
 	}
@@ -102,6 +102,9 @@ func (r *Repo) advance(ctx context.Context, s *source, tip plumbing.Hash) error 
 	if err != nil || ok && last == tip {
 		return err
 	}
+	if err := r.clone().resume(); err != nil {
+		return err
+	}
 	if err := r.clone().tidy(ctx); err != nil {
 		return err
 	}
@@ -113,6 +116,9 @@ func (r *Repo) advance(ctx context.Context, s *source, tip plumbing.Hash) error 
 func (r *Repo) rebuild(ctx context.Context, s *source, tip plumbing.Hash) error {
 	fresh, err := create(r.file("repo.new"))
 	if err != nil {
+		return err
+	}
+	if err := os.RemoveAll(fresh.beside().dir); err != nil {
 		return err
 	}
 	if err := fresh.pull(ctx, s, tip); err != nil {

@@ -17,16 +17,16 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/object"
 )
 
-// Limits are what a fleet repo may hold. What is beyond is an error.
-type Limits struct {
+// limits are what a fleet repo may hold. What is beyond is an error.
+type limits struct {
 	File  int64 // bytes of a file
 	Files int   // files and folders of a commit
 	Path  int   // bytes of a path
 	Depth int   // folders above a file
 }
 
-// DefaultLimits fit a fleet of 10,000 nodes with a certificate and a key each.
-func DefaultLimits() Limits { return Limits{File: 1 << 20, Files: 100_000, Path: 255, Depth: 32} }
+// defaultLimits fit a fleet of 10,000 nodes with a certificate and a key each.
+func defaultLimits() limits { return limits{File: 1 << 20, Files: 100_000, Path: 255, Depth: 32} }
 
 const (
 	maxTree   = 16 << 20 // bytes of one tree object
@@ -87,7 +87,7 @@ func (r *Repo) at(commit string) (*Tree, error) {
 // collected, so that they are told together.
 type loader struct {
 	objects *objects
-	limits  Limits
+	limits  limits
 	count   int
 	faults  []error
 }
