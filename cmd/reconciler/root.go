@@ -145,7 +145,7 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 func arguments(least, most int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) < least || len(args) > most {
-			return usage("write "+cmd.UseLine(), "%d arguments", len(args))
+			return usage("write "+cmd.UseLine(), "%d arguments given", len(args))
 		}
 		return nil
 	}

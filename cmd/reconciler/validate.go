@@ -6,6 +6,7 @@ import (
 	"io"
 	"path"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -207,11 +208,14 @@ func (v *validation) summary() string {
 	if name == "" {
 		name = "fleet"
 	}
-	s := fmt.Sprintf("%s: %s with %s", name, count(len(v.Clusters), "good cluster"), count(v.Nodes, "node"))
-	if len(v.Broken) > 0 {
-		s += fmt.Sprintf(", %s", count(len(v.Broken), "broken cluster"))
+	var clusters []string
+	if len(v.Clusters) > 0 || len(v.Broken) == 0 {
+		clusters = append(clusters, count(len(v.Clusters), "good cluster")+" with "+count(v.Nodes, "node"))
 	}
-	return s + fmt.Sprintf("; %s, %s", count(v.Errors, "error"), count(v.Warnings, "warning"))
+	if len(v.Broken) > 0 {
+		clusters = append(clusters, count(len(v.Broken), "broken cluster"))
+	}
+	return name + ": " + strings.Join(clusters, ", ") + fmt.Sprintf("; %s, %s", count(v.Errors, "error"), count(v.Warnings, "warning"))
 }
 
 func count(n int, what string) string {

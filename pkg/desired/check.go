@@ -185,6 +185,12 @@ func (c *checker) checkScalar(s *schema, v *value) *value {
 			c.fail(v.place, "`"+s.path+"` is "+v.text+", which is below zero", "")
 			return nil
 		}
+		if s.must != nil {
+			if wrong, hint := s.must(v.text); wrong != "" {
+				c.fail(v.place, "`"+s.path+"`: "+wrong, hint)
+				return nil
+			}
+		}
 	case formBoolean:
 		if v.kind != kindBoolean {
 			c.wrongType(s, v, "true or false")

@@ -156,7 +156,7 @@ func hostKeys() []key {
 	return []key{
 		{path: "ssh", form: formMap, layers: "D C N", doc: "how a node is reached; who it must be is the reconciler's own to know"},
 		{path: "ssh.user", form: formText, def: "reconciler", must: mustUser, doc: "account to log in as"},
-		{path: "ssh.port", form: formNumber, def: "22", doc: "1 to 65535"},
+		{path: "ssh.port", form: formNumber, def: "22", must: mustPort, doc: "1 to 65535"},
 		{path: "ssh.address", form: formText, layers: "N", must: mustHost, doc: "where SSH listens, when not at the node's address"},
 		{path: "ssh.api", form: formWord, def: "tunnel", choices: []string{"tunnel", "direct", "script"}, doc: "way to Vault's API: through the SSH connection, directly, or by the node script"},
 		{path: "service", form: formMap, layers: "D C", doc: "the unit that runs Vault"},

@@ -126,6 +126,9 @@ func (l *loader) settleFleet(tree *value, clean bool) *value {
 	if top != nil {
 		top = e.expand(l.schema, top)
 	}
+	if defaults := tree.child("defaults"); defaults != nil {
+		e.expand(l.schema, defaults) // only for what it finds: names and addresses, which no layer above can mend
+	}
 	l.problems = append(l.problems, m.problems...)
 	l.problems = append(l.problems, e.problems...)
 	if clean {
@@ -192,6 +195,12 @@ func (l *loader) environment(at, name string) *layerFile {
 	c := &checker{root: l.schema, layer: layerDefaults}
 	file.tree = c.check(l.schema, tree)
 	file.problems = append(file.problems, c.problems...)
+	if file.tree == nil {
+		return file
+	}
+	e := &expander{scope: scopeNone}
+	e.expand(l.schema, file.tree)
+	file.problems = append(file.problems, e.problems...)
 	if said := file.tree.child("environment"); said != nil && said.text != name {
 		fail(said.place, "the file of environment "+name+" says environment: "+printable(said.text), "remove the key: the file's name says it")
 	}

@@ -214,8 +214,8 @@ func mustListen(s string) (wrong, hint string) {
 		return fmt.Sprintf("%q has no port", printable(s)), rule
 	}
 	host, port := s[:i], s[i+1:]
-	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 || !all(port, isDigit) {
-		return fmt.Sprintf("%q is no port", printable(port)), "a port is a number from 1 to 65535"
+	if wrong, hint = mustPort(port); wrong != "" {
+		return wrong, hint
 	}
 	bare := strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 	if ip, err := netip.ParseAddr(bare); err == nil && ip.Is6() == (bare != host) {
@@ -226,6 +226,13 @@ func mustListen(s string) (wrong, hint string) {
 	}
 	if wrong, _ := mustHost(host); wrong != "" {
 		return fmt.Sprintf("%q is no host to listen on", printable(host)), rule
+	}
+	return "", ""
+}
+
+func mustPort(s string) (wrong, hint string) {
+	if n, err := strconv.Atoi(s); err != nil || n < 1 || n > 65535 || !all(s, isDigit) {
+		return fmt.Sprintf("%q is no port", printable(s)), "a port is a number from 1 to 65535"
 	}
 	return "", ""
 }
@@ -249,9 +256,7 @@ func mustURL(s string) (wrong, hint string) {
 		return wrong, hint
 	}
 	if port := u.Port(); port != "" {
-		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-			return fmt.Sprintf("%q is no port", port), "a port is a number from 1 to 65535"
-		}
+		return mustPort(port)
 	}
 	return "", ""
 }

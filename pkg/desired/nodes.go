@@ -70,9 +70,6 @@ func (b *builder) reach(n *builtNode) {
 		User:    n.spec.str("ssh", "user"),
 		API:     API(n.spec.str("ssh", "api")),
 	}
-	if n.SSH.Port < 1 || n.SSH.Port > 65535 {
-		b.fail(b.placeOf(n.spec, "ssh", "port"), fmt.Sprintf("`ssh.port` is %s", n.spec.str("ssh", "port")), "a port is a number from 1 to 65535")
-	}
 	if n.SSH.User == "" {
 		b.fail(b.placeOf(n.spec, "ssh"), "`ssh.user` is missing", "write the account to log in as")
 	}
