@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -131,5 +133,22 @@ func TestAnInterruptStopsAfterTheWaveInFlight(t *testing.T) {
 	}
 	if err := a.tell(report.Source{}, []report.Cluster{c}, report.Interrupted); err != nil || !strings.Contains(a.stdout.String(), "Continue: ") {
 		t.Errorf("%v\n%s", err, a.stdout.String())
+	}
+}
+
+func TestOnlyYesWillDo(t *testing.T) {
+	for answer, want := range map[string]bool{"yes\n": true, " yes \n": true, "y\n": false, "YES\n": false, "\n": false, "": false, "no\n": false} {
+		var out bytes.Buffer
+		r := &applying{app: &app{stdin: strings.NewReader(answer), stdout: &out}}
+		if got, err := r.agreed(context.Background()); err != nil || got != want {
+			t.Errorf("%q: %v, %v", answer, got, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	waits, _ := io.Pipe() // nobody types
+	r := &applying{app: &app{stdin: waits, stdout: io.Discard}}
+	if agreed, err := r.agreed(ctx); agreed || !errors.Is(err, context.Canceled) {
+		t.Errorf("interrupted: %v, %v", agreed, err)
 	}
 }

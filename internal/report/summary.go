@@ -87,6 +87,8 @@ type Summary struct {
 	Unseen     int `json:"unseen"`  // nodes
 	Invalid    int `json:"invalid"` // clusters whose spec could not be read
 	Failed     int `json:"failed"`  // clusters that an error stopped
+	Done       int `json:"done"`    // attempts at steps that came to their goal
+	Undone     int `json:"undone"`  // attempts that failed, or nobody knows
 }
 
 // Summarize counts.
@@ -112,6 +114,13 @@ func Summarize(clusters []Cluster) Summary {
 		s.Urgent += len(c.urgent())
 		s.Waiting += len(c.Plan.Waits)
 		s.Unseen += len(c.unseenNodes())
+		for _, r := range c.Results {
+			if r.Try.Outcome == diff.OutcomeDone {
+				s.Done++
+			} else if bad(r.Try.Outcome) {
+				s.Undone++
+			}
+		}
 		if len(c.Broken) > 0 {
 			s.Invalid++
 		}
@@ -124,7 +133,7 @@ func Summarize(clusters []Cluster) Summary {
 
 // words are the summary as a sentence.
 func (s Summary) words() string {
-	parts := []string{fmt.Sprintf("%d of %s change", s.Changing, count(s.Nodes, "node"))}
+	parts := []string{fmt.Sprintf("%d of %s to change", s.Changing, count(s.Nodes, "node"))}
 	if s.Changing > 0 {
 		parts = append(parts, fmt.Sprintf("%d restart, %d reload only", s.Restarting, s.Reloading))
 	}
@@ -146,13 +155,18 @@ func (s Summary) words() string {
 // and eyes begin, what a person must do now.
 func (p *page) summary(clusters []Cluster) {
 	s := Summarize(clusters)
+	plan := "Plan: "
+	if s.Done+s.Undone > 0 {
+		p.line("Done: %s done, %d failed.", count(s.Done, "step"), s.Undone)
+		plan = "Left: "
+	}
 	switch {
 	case s.Clusters == 0:
 		p.line("No cluster.")
 	case s.InSync == s.Clusters:
 		p.line("In sync: %s in %s.", count(s.Nodes, "node"), count(s.Clusters, "cluster"))
 	default:
-		p.wrapped("Plan: ", bold, s.words()+".")
+		p.wrapped(plan, bold, s.words()+".")
 	}
 	for _, c := range clusters {
 		seen := map[string]bool{}

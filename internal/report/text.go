@@ -196,26 +196,6 @@ func noted(c Cluster) []row {
 	return out
 }
 
-// results writes what was done, and what became of it.
-func (p *page) results(c Cluster) {
-	for _, r := range c.Results {
-		mark, s := "✔", green
-		if bad(r.Try.Outcome) {
-			mark, s = "✘", red
-		} else if r.Try.Outcome == diff.OutcomeStale {
-			mark, s = "·", faint
-		}
-		words := fmt.Sprintf("%s %s %s", r.Step.Node, r.Step.Action, r.Try.Outcome)
-		if r.Took >= time.Second {
-			words += " in " + r.Took.Round(time.Second).String()
-		}
-		if r.Try.Evidence != "" {
-			words += ": " + r.Try.Evidence
-		}
-		p.wrapped("  "+mark+" ", s, words)
-	}
-}
-
 // bad says that a step did not come to its goal, or that nobody knows.
 func bad(o diff.Outcome) bool {
 	return o == diff.OutcomeFailed || o == diff.OutcomeUnknown || o == diff.OutcomeIntent
