@@ -42,6 +42,7 @@ func (l *loader) cluster(name string) *builder {
 	if !b.merge() || !b.buildCluster() || !b.buildNodes() {
 		return b
 	}
+	b.checkCredentials()
 	b.checkRules()
 	if d.broken() {
 		return b

@@ -118,3 +118,53 @@ func isAge(body []byte) bool {
 	return bytes.HasPrefix(body, []byte("age-encryption.org/v1\n")) ||
 		bytes.HasPrefix(body, []byte("-----BEGIN AGE ENCRYPTED FILE-----"))
 }
+
+// checkCredentials finds secrets by the names of their keys, in the parts of
+// the spec that are Vault's own: a seal's token, a storage's password, a PIN in
+// the environment. References are left to findUnbuilt; the path of a file and a
+// number are no secrets.
+func (b *builder) checkCredentials() {
+	for _, top := range []string{"seal", "storage", "listener", "config", "environment_file"} {
+		if v := b.spec.child(top); v != nil {
+			b.checkCredential(top, top, v)
+		}
+		for _, n := range b.nodes {
+			if v := n.spec.child(top); v != nil {
+				b.checkCredential(top, top, v)
+			}
+		}
+	}
+}
+
+func (b *builder) checkCredential(top, leaf string, v *value) {
+	for _, f := range v.fields {
+		b.checkCredential(top, f.name, f.value)
+	}
+	for _, item := range v.items {
+		b.checkCredential(top, leaf, item)
+	}
+	if v.kind != kindText || isReference(v.text) {
+		return
+	}
+	if isCredential(top, leaf) && !strings.HasPrefix(v.text, "/") || sensitiveValue(quoteYAML(v.text)) {
+		b.draft.add(Problem{
+			Place: v.place, Severity: SeverityError, Rule: secretRule,
+			Text: "`" + printable(leaf) + "` looks like a secret in plaintext",
+			Hint: "take it out and revoke it, for it stays in git's history; put it into a file that files places, as age:PATH or secret:NAME",
+		})
+	}
+}
+
+// isCredential goes by the name of a key.
+func isCredential(top, leaf string) bool {
+	name := strings.ToLower(leaf)
+	switch {
+	case !namesSecret(name), strings.HasSuffix(name, "_id"):
+		return false
+	case top == "seal":
+		return !harmlessInSeal(name)
+	case top == "storage":
+		return !harmlessInStorage(name)
+	}
+	return true
+}
