@@ -53,11 +53,16 @@ func (a *app) validate(dir string) error {
 		return err
 	}
 	fleet := desired.Load(fsys, loadOptions())
+	trusted, err := a.holdToTrust(&fleet)
+	if err != nil {
+		return err
+	}
 	v := validation{
 		Schema: "reconciler/validation", FormatVersion: 1, Fleet: fleet.Name,
 		Clusters: []string{}, Broken: []string{}, Problems: []foundProblem{},
 	}
 	v.fill(a, dir, fleet)
+	v.Trust = trusted
 	if a.output == "json" {
 		err = v.writeJSON(a.stdout)
 	} else {
@@ -72,10 +77,33 @@ func (a *app) validate(dir string) error {
 	return nil
 }
 
+// holdToTrust adds what the reconciler.yaml of this machine, where there is
+// one, does not allow; true says that there is one.
+func (a *app) holdToTrust(fleet *desired.Fleet) (bool, error) {
+	h, there, err := a.hostIfAny()
+	if err != nil || !there {
+		return false, err
+	}
+	if err := h.policy.Releases(fleet.Releases.Source); err != nil && fleet.Releases.Source != "" {
+		fleet.Problems = append(fleet.Problems, desired.Problem{
+			Place: desired.Place{File: "fleet.yaml"}, Severity: desired.SeverityError, Rule: trustRule, Text: err.Error(),
+		})
+	}
+	for _, c := range fleet.Clusters {
+		fleet.Problems = append(fleet.Problems, h.policy.Cluster(c)...)
+	}
+	*fleet = h.judged(*fleet)
+	return true, nil
+}
+
+// trustRule is the rule of problems that reconciler.yaml makes.
+const trustRule = "trust"
+
 // validation is what validate found; its JSON is a promise.
 type validation struct {
 	Schema        string         `json:"schema"`
 	FormatVersion int            `json:"formatVersion"`
+	Trust         bool           `json:"trust"` // held to the trust settings of a reconciler.yaml as well
 	Fleet         string         `json:"fleet"`
 	Clusters      []string       `json:"clusters"` // free of errors
 	Broken        []string       `json:"broken"`
@@ -117,7 +145,9 @@ func (v *validation) fill(a *app, dir string, fleet desired.Fleet) {
 		}
 		cluster := p.Cluster
 		p.Cluster = ""
-		p.Place.File = shownPath(dir, p.Place.File)
+		if p.Rule != trustRule || p.Place.File == "fleet.yaml" {
+			p.Place.File = shownPath(dir, p.Place.File) // else it is reconciler.yaml's own path
+		}
 		key := p.Place.String() + "\x00" + string(p.Severity) + "\x00" + p.Text
 		at, told := seen[key]
 		if !told {

@@ -34,6 +34,7 @@ func syntaxProblem(file string, body []byte, err error) Problem {
 	case line == 0:
 		line = 1
 	}
+	line = min(line, 1+bytes.Count(body, []byte("\n"))) // the end of a file may count as a line of its own
 	p := Problem{Place: Place{File: file, Line: line}, Severity: SeverityError, Text: "this is not YAML: " + what}
 	if where, placeholder, ok := nakedPlaceholder(body, line); ok {
 		p.Place = Place{File: file, Line: where.Line, Column: where.Column}

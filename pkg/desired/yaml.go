@@ -25,7 +25,7 @@ const (
 // parseYAML reads one file. The value is nil when the file cannot be used at
 // all; with problems it may still be good enough to find more of them.
 func parseYAML(file string, body []byte) (*value, []Problem) {
-	p := &yamlReader{file: file}
+	p := &yamlReader{file: file, lines: 1 + bytes.Count(body, []byte("\n"))}
 	if len(body) > maxSpecBytes {
 		p.fail(Place{File: file}, fmt.Sprintf("the file has %d bytes, more than the %d that a spec may have", len(body), maxSpecBytes), "split it into clusters and environments")
 		return nil, p.problems
@@ -47,6 +47,7 @@ func parseYAML(file string, body []byte) (*value, []Problem) {
 
 type yamlReader struct {
 	file     string
+	lines    int
 	problems []Problem
 }
 
@@ -79,8 +80,10 @@ func (p *yamlReader) document(body []byte) *yaml.Node {
 	return doc.Content[0]
 }
 
+// place is where a node stands; an empty one at the end of the file stands
+// behind its last line to yaml.v3.
 func (p *yamlReader) place(n *yaml.Node) Place {
-	return Place{File: p.file, Line: n.Line, Column: n.Column}
+	return Place{File: p.file, Line: min(n.Line, p.lines), Column: n.Column}
 }
 
 func (p *yamlReader) value(n *yaml.Node, depth int) *value {
