@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A lab is a rig with a fleet repo of one cluster on it and everything that an
@@ -133,7 +134,9 @@ func (l *lab) git(args ...string) {
 // run runs reconciler and expects an exit code.
 func (l *lab) run(code int, args ...string) Ended {
 	l.t.Helper()
+	began := time.Now()
 	ended := l.op.Run(append([]string{"--config", l.config}, args...)...)
+	l.t.Logf("%5.1f s  reconciler %s", time.Since(began).Seconds(), strings.Join(args, " "))
 	l.said.WriteString(ended.Stdout + ended.Stderr)
 	if ended.Code != code {
 		l.t.Fatalf("reconciler %q exits %d, not %d\n%s\n%s", args, ended.Code, code, ended.Stdout, ended.Stderr)
