@@ -83,7 +83,7 @@ func (a *app) addFlags(root *cobra.Command) {
 	flags.StringArrayVarP(&a.labels, "label", "l", nil, "only what has the label `NAME=VALUE`; may be repeated")
 	flags.StringVarP(&a.output, "output", "o", "text", "`FORMAT` of the output: text, json or markdown")
 	flags.StringVar(&a.color, "color", "auto", "colour the output: auto, always or never")
-	flags.BoolVarP(&a.verbose, "verbose", "v", false, "say more")
+	flags.BoolVarP(&a.verbose, "verbose", "v", false, "log every look and act on stderr")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "say only what is wrong")
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 
 	"github.com/vaultfleet/reconciler/internal/settings"
@@ -15,6 +16,7 @@ type host struct {
 	settings settings.Settings
 	policy   trust.Policy
 	cas      [][]byte // of trust.vault_ca
+	log      *slog.Logger
 }
 
 // host reads reconciler.yaml; everything that is wrong with it is said at once.
@@ -37,7 +39,7 @@ func (a *app) host() (host, error) {
 	if err != nil {
 		return host{}, fmt.Errorf("read trust.vault_ca: %w", err)
 	}
-	return host{s, trust.New(s, cas), cas}, nil
+	return host{s, trust.New(s, cas), cas, newLog(a.verbose, a.stderr)}, nil
 }
 
 // hostIfAny is reconciler.yaml where there is one; false: none was found, and

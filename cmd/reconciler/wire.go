@@ -136,7 +136,7 @@ func (w *world) cluster(ctx context.Context, want desired.Cluster, commit string
 		Host: w.nodes.Look, Each: nodesAtOnce, Store: memories{w.store}, Lease: w.lease,
 		Hands: w.hands(want, c, targets), Clock: clock{}, Op: newOp,
 	}
-	return ports, loop.Spec{Cluster: want, Commit: commit, Contents: w.contents(want)}, nil
+	return logged(ports, w.log, want.Name), loop.Spec{Cluster: want, Commit: commit, Contents: w.contents(want)}, nil
 }
 
 // connect is a connection to a node, in the words of internal/host.
