@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -85,7 +86,7 @@ func (a *app) checkHost(ctx context.Context, h host) []finding {
 		out = append(out, finding{What: "trust.networks", Why: "no network is named, so no node may be dialled", Mend: "add the nodes' networks in " + h.settings.File})
 	}
 	for _, s := range w.keys.Stores {
-		out = append(out, found("key store "+s.Name(), s.Check(ctx), "mount it and make it writable: mkdir -m 700 "+s.Name()))
+		out = append(out, found("key store "+s.Name(), s.Check(ctx), "mount it, and make it writable; only for a store that is new: mkdir -m 700 "+s.Name()))
 	}
 	s, err := store.Open(h.settings.State)
 	if err == nil {
@@ -147,7 +148,7 @@ func (w *world) checkNode(cluster string, n actual.Node) []finding {
 	var out []finding
 	for _, phase := range actual.Phases() {
 		if why, ok := n.Unknown[phase]; ok {
-			out = append(out, finding{What: what + " " + string(phase), Why: why, Mend: w.mend(cluster, n.Name, phase), Node: true})
+			out = append(out, finding{What: what + " " + string(phase), Why: strings.TrimPrefix(why, string(phase)+": "), Mend: w.mend(cluster, n.Name, phase), Node: true})
 		}
 	}
 	if n.Machine != nil && !n.Machine.Root && n.Unknown[actual.PhaseSudo] == "" {

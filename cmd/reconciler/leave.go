@@ -72,8 +72,11 @@ func (a *app) approve(ctx context.Context, cluster, reason string) error {
 		return err
 	}
 	if phase := memory.Birth.Phase; phase != diff.BirthNone || memory.Known {
-		what := "it was begun before (" + string(phase) + ")"
-		if phase == diff.BirthNone {
+		what := "its birth was begun, and is at " + string(phase)
+		switch phase {
+		case diff.BirthDone:
+			what = "it was born here before"
+		case diff.BirthNone:
 			what = "its cluster_id is " + memory.ClusterID
 		}
 		return &exitError{code: exitFailed, err: fmt.Errorf("approve the birth of %s: the cluster exists: %s; a cluster is born once", cluster, what),
@@ -130,11 +133,11 @@ func (a *app) resume(ctx context.Context, cluster string) error {
 	}
 	switch {
 	case held && failed > 0:
-		a.say("Resumed: the hold of %s is lifted, and %s that failed is tried again.", place(cluster, a.node), count(failed, "step"))
+		a.say("Resumed: the hold of %s is lifted, and %s again.", place(cluster, a.node), triedAgain(failed))
 	case held:
 		a.say("Resumed: the hold of %s is lifted.", place(cluster, a.node))
 	case failed > 0:
-		a.say("Resumed: %s that failed on %s is tried again.", count(failed, "step"), place(cluster, a.node))
+		a.say("Resumed: on %s, %s again.", place(cluster, a.node), triedAgain(failed))
 	default:
 		a.say("Nothing to resume: %s is not held, and nothing failed there.", place(cluster, a.node))
 	}
@@ -144,6 +147,13 @@ func (a *app) resume(ctx context.Context, cluster string) error {
 		}
 	}
 	return nil
+}
+
+func triedAgain(failed int) string {
+	if failed == 1 {
+		return "1 step that failed is tried"
+	}
+	return count(failed, "step") + " that failed are tried"
 }
 
 // failures counts the steps whose last attempt did not come to its goal.

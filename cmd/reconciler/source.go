@@ -105,7 +105,11 @@ func (a *app) chosen(fleet desired.Fleet) ([]desired.Cluster, []desired.Broken, 
 		}
 	}
 	if len(whole)+len(broken) == 0 {
-		return nil, nil, usage("there are: "+strings.Join(clusterNames(fleet), ", "), "no cluster is chosen by --cluster %q --node %q and %d labels", a.cluster, a.node, len(a.labels))
+		there := "there are: " + strings.Join(clusterNames(fleet), ", ")
+		if a.node == "" && len(a.labels) == 0 {
+			return nil, nil, usage(there, "the fleet has no cluster %q", a.cluster)
+		}
+		return nil, nil, usage(there, "no cluster is chosen by --cluster %q --node %q and %d labels", a.cluster, a.node, len(a.labels))
 	}
 	return whole, broken, nil
 }

@@ -232,7 +232,7 @@ func (p *page) nodes(nodes []NodeStatus) {
 	for _, n := range nodes {
 		for _, phase := range actual.Phases() {
 			if why, ok := n.Unknown[string(phase)]; ok {
-				p.wrapped("  ? "+n.Name+" "+string(phase)+": ", yellow, why)
+				p.wrapped("  ? "+n.Name+" "+string(phase)+": ", yellow, strings.TrimPrefix(why, string(phase)+": "))
 			}
 		}
 	}
