@@ -23,6 +23,7 @@ import (
 // middle of a birth, cuts its connection, and takes a key store away. What each
 // left behind is where the next one goes on, and init is asked for once.
 func TestABirthGoesOnWhereItWasKilled(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	l := newLab(t, 3)
 	seed, second, third := l.Nodes[0], l.Nodes[1], l.Nodes[2]
 	ssh := seed.Proxy("22", 0)
@@ -78,6 +79,7 @@ func TestABirthGoesOnWhereItWasKilled(t *testing.T) {
 // not take a write, and then fail for want of space: the cluster is frozen as
 // it is, and Vault is not asked again.
 func TestAKeyStoreOrAFullDiskCostsNoKeys(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	l := newLab(t, 1)
 	n := l.Nodes[0]
 	l.single()
@@ -113,6 +115,7 @@ func TestAKeyStoreOrAFullDiskCostsNoKeys(t *testing.T) {
 // node loses its power before Vault has answered, then its disk loses what
 // Vault answered. In between a person goes by docs/operations.md.
 func TestALostAnswerFreezesTheCluster(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	l := newLab(t, 1)
 	n := l.Nodes[0]
 	l.single()

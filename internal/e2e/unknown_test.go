@@ -98,7 +98,7 @@ printf 'begin %s 1\nuid\t=0\n\033[2Jroot@node-6 \033[31m# converged\033[0m\nend 
 	}
 }
 
-// loses a voter of a cluster that serves, and looks what becomes of a change
+// losesSight of a voter while the cluster serves, and sees what becomes of a change
 // that takes restarts. The cluster is as before when it returns.
 func (l *lab) losesSight(n *Node) {
 	l.t.Helper()
@@ -195,6 +195,7 @@ type planDoc struct {
 			Blocks []planBlock
 			Unseen []struct{ Node, Phase, Error string }
 		}
+		Results []planStep
 	}
 	Exit struct{ Code int }
 }
