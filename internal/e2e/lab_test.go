@@ -35,6 +35,7 @@ func newLab(t *testing.T, nodes int) *lab {
 		stores:   []string{filepath.Join(rig.Dir, "keys-1"), filepath.Join(rig.Dir, "keys-2")},
 		identity: rig.NewIdentity("reconciler"), alice: rig.NewIdentity("alice")}
 	l.op = rig.Operator(rig.Dir)
+	t.Cleanup(func() { l.noSecret(l.canaries()) }) // at the end of every story, however it ended
 	for _, dir := range l.stores {
 		rig.must(os.MkdirAll(dir, 0o700))
 	}

@@ -158,13 +158,16 @@ func proveEmpty(m Memory, x Member, want desired.Cluster, n actual.Node, process
 		x.Empty, x.Run, x.Open, x.Shut, x.Ran, x.Will = false, "", "", "", "", WillNone
 	}
 	x.Machine, x.Data = n.Machine.MachineID, want.Storage.Path
-	if n.Data == nil || x.Joined || x.Run != "" || process != "" || n.Process == nil {
+	if n.Data == nil || n.Process == nil || x.Joined {
 		return x
 	}
-	if n.Data.State != actual.DataUsed {
-		x.Empty = true
-	} else if m.lastAct(n.Name).Op == "" {
-		x.Empty = false // used before anything of ours ran there
+	switch {
+	case n.Data.State != actual.DataUsed && process == "":
+		// Nothing is there and nothing runs: whatever ran before left no trace,
+		// and whoever stopped it made room.
+		x.Empty, x.Run, x.Open, x.Shut, x.Ran, x.Will = true, "", "", "", "", WillNone
+	case n.Data.State == actual.DataUsed && m.lastAct(n.Name).Op == "":
+		x.Empty = false // used, and nothing of ours ever ran there
 	}
 	return x
 }

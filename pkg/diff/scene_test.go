@@ -277,6 +277,8 @@ func (s *scene) apply(words []string) error {
 				r.Servers = append(r.Servers, actual.Server{ID: rest[0], Voter: true})
 			}
 		}
+	case "forget-start": // NODE: no start there was ours
+		s.memory.Tries = slices.DeleteFunc(slices.Clone(s.memory.Tries), func(t Try) bool { return t.Node == rest[0] })
 	case "acted": // NODE OUTCOME AGO: a restart of ours
 		ago, err := time.ParseDuration(rest[2])
 		s.memory = s.memory.Record(Try{Op: "old-op", Step: "old-step", Node: rest[0], Action: ActionRestart, Outcome: Outcome(rest[1]), Count: 1, At: s.now.Add(-ago)})
@@ -546,6 +548,9 @@ func (s *scene) applyNode(n *actual.Node, words []string) error {
 		full.Machine.PeersReach = map[string]string{"10.1.0.12:8200": "open"}
 		*n = full
 		n.Vault = &actual.Vault{Sealed: true, SealType: "shamir", Version: "1.21.0"}
+		if len(words) < 2 || words[1] != "by-hand" {
+			s.memory = s.memory.Record(Try{Op: "op-start", Step: "start-" + n.Name, Node: n.Name, Action: ActionStart, Outcome: OutcomeDone, Count: 1, At: s.now.Add(-time.Minute)})
+		}
 		for _, digest := range []string{"age:sha256:key-1-" + n.Name} {
 			if s.memory.Secrets == nil {
 				s.memory.Secrets = map[string]string{}
