@@ -45,7 +45,7 @@ func (c Cluster) settled() bool {
 
 // urgent are the blocks that a person is needed for now.
 func (c Cluster) urgent() []diff.Block {
-	return slices.DeleteFunc(slices.Clone(c.Plan.Blocks), func(b diff.Block) bool { return !b.Reason.Urgent() })
+	return slices.DeleteFunc(slices.Clone(c.Plan.Blocks), func(b diff.Block) bool { return !b.Urgent() })
 }
 
 // blocked are the other blocks, without the mode that forbids acting: that one
@@ -54,6 +54,11 @@ func (c Cluster) blocked() []diff.Block {
 	return slices.DeleteFunc(slices.Clone(c.Plan.Blocks), func(b diff.Block) bool {
 		return b.Reason.Urgent() || b.Reason == diff.ReasonObserve
 	})
+}
+
+// later are the blocks that a person will be needed for once the plan is done.
+func (c Cluster) later() []diff.Block {
+	return slices.DeleteFunc(slices.Clone(c.Plan.Blocks), func(b diff.Block) bool { return !b.Later || !b.Reason.Urgent() })
 }
 
 // leader is the node that says of itself that it leads; "" when none does, or

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -54,7 +55,7 @@ func path(c Cluster) string {
 
 // section is one cluster: what blocks it in the open, the rest folded.
 func (p *page) section(c Cluster) {
-	blocks := append(c.urgent(), c.blocked()...)
+	blocks := slices.Concat(c.urgent(), c.blocked(), c.later())
 	for _, b := range blocks {
 		p.line("> [!WARNING]")
 		p.line("> **%s** %s", escape(c.Name), escape(about(b.Reason, b.Node)+b.Detail))

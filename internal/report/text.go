@@ -48,6 +48,7 @@ func (p *page) cluster(c Cluster) {
 	}
 	p.blocks(c.urgent(), red)
 	p.blocks(c.blocked(), yellow)
+	p.blocks(c.later(), faint)
 	p.unseen(c)
 	p.rows(c)
 	p.order(c)
@@ -91,12 +92,14 @@ func (p *page) blocks(blocks []diff.Block, s style) {
 
 func blockWord(b diff.Block) string {
 	switch {
-	case b.Reason.Urgent():
+	case b.Urgent():
 		return "URGENT"
 	case b.Reason == diff.ReasonObserve:
 		return "observed"
 	case b.Reason == diff.ReasonUnapproved:
 		return "approve"
+	case b.Later:
+		return "later"
 	}
 	return "blocked"
 }

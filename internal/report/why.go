@@ -23,6 +23,7 @@ func Why(w io.Writer, o Options, c Cluster) error {
 	}
 	p.blocks(c.urgent(), red)
 	p.blocks(c.blocked(), yellow)
+	p.blocks(c.later(), faint)
 	p.blocks(observed(c), yellow)
 	for _, u := range unseen(c) {
 		p.wrapped("  ? ", yellow, fmt.Sprintf("%s   not seen (%s): %s", names(u.nodes, c.size()), u.phase, u.why))

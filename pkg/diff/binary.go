@@ -47,7 +47,7 @@ func (s *situation) install(n desired.Node) (Step, bool) {
 	if digest == "" {
 		platform, _ := s.v.get(n.Name, keyPlatform)
 		s.block(n.Name, ReasonNoLock, "vault.lock has no entry for "+version+" on "+platform,
-			"reconciler lock "+version+", and commit vault.lock")
+			"add the checked digests to vault.lock and commit it: docs/operations.md, Add a version to vault.lock")
 		return Step{}, false
 	}
 	if !s.rooted(n.Name) || s.downgrades(n) {
@@ -87,8 +87,8 @@ func (s *situation) stagedEverywhere() bool {
 			continue
 		}
 		all = false
-		s.block(n.Name, ReasonNotStaged, "version "+s.want.Vault.Version+" could not be placed on "+n.Name+", so no node is restarted into it",
-			"make the node reachable, or take it out of the spec")
+		s.block(n.Name, ReasonNotStaged, "version "+s.want.Vault.Version+" is not on "+n.Name+", so no node is restarted into it",
+			"make the node reachable, or mend what its install failed with")
 	}
 	return all
 }

@@ -47,8 +47,10 @@ func Cluster(want desired.Cluster, have []actual.Node, m Memory, _ []Standing, n
 			plan.Waits = append(plan.Waits, sortWaits(s.waits)...)
 			plan.Notes = append(plan.Notes, sortNotes(s.notes)...)
 		}
-		if !s.forecast || len(wave) == 0 { // what stops it now, and what will stop it in the end
+		if !s.forecast {
 			plan.Blocks = append(plan.Blocks, s.blocks...)
+		} else if len(wave) == 0 {
+			plan.Blocks = append(plan.Blocks, later(s.blocks, plan.Blocks)...)
 		}
 		if len(wave) == 0 {
 			break
@@ -65,6 +67,18 @@ func Cluster(want desired.Cluster, have []actual.Node, m Memory, _ []Standing, n
 			Lift:   "set mode: enforce in its cluster.yaml, and allow it in reconciler.yaml under trust.modes"})
 	}
 	return plan
+}
+
+// later are the blocks that stop a cluster in the end and not now.
+func later(blocks, now []Block) []Block {
+	var out []Block
+	for _, b := range blocks {
+		if !slices.Contains(now, b) {
+			b.Later = true
+			out = append(out, b)
+		}
+	}
+	return out
 }
 
 func newSituation(want desired.Cluster, have []actual.Node, m Memory, now time.Time) *situation {
@@ -92,6 +106,7 @@ func (s *situation) wave() Wave {
 		return nil
 	}
 	s.dropped()
+	s.proposeIdentity()
 	var free Wave
 	for _, n := range s.nodes() {
 		if step, ok := s.free(n); ok {
@@ -138,7 +153,7 @@ func (s *situation) frozen() bool {
 	}
 	if s.want.ClusterID != "" && s.memory.ClusterID == "" {
 		s.block("", ReasonStateLost, "the spec pins cluster_id "+s.want.ClusterID+", which this state folder does not know, and no node is open to confirm it",
-			"have a person unseal a node, or restore the state folder from its backup")
+			"have a person unseal a node, or restore the state folder from its backup; take cluster_id out of the spec only if that cluster is gone for good")
 	}
 	if s.want.ClusterID != "" && s.memory.ClusterID != "" && s.want.ClusterID != s.memory.ClusterID {
 		s.block("", ReasonForeign, "the nodes belong to cluster "+s.memory.ClusterID+", the spec wants "+s.want.ClusterID,
@@ -249,6 +264,14 @@ func (s *situation) unbuilt() bool {
 			"take the key out, or wait for the release that builds it; until then this cluster is repaired but not changed")
 	}
 	return len(s.want.Unbuilt) > 0
+}
+
+// proposeIdentity notes the identity of a cluster that the spec does not pin
+// yet: a spec that does can never be born again.
+func (s *situation) proposeIdentity() {
+	if s.want.ClusterID == "" && s.memory.ClusterID != "" && s.memory.Birth.Phase == BirthDone {
+		s.note("", EffectNone, Change{"cluster_id", absent, s.memory.ClusterID}, "write it into cluster.yaml: a spec that pins it can never be born again")
+	}
 }
 
 // dropped notes members that the spec no longer names: they still vote, and

@@ -125,7 +125,13 @@ type Block struct {
 	Reason Reason `json:"reason"`
 	Detail string `json:"detail"`
 	Lift   string `json:"lift"` // what would lift it
+	// Later says that nothing is in its way yet: it will stop the cluster once
+	// the waves of the plan are done.
+	Later bool `json:"later,omitempty"`
 }
+
+// Urgent says that a person is needed now.
+func (b Block) Urgent() bool { return b.Reason.Urgent() && !b.Later }
 
 // Wait is a difference that time will take care of. Until is zero where only a
 // look can tell.

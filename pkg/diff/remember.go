@@ -91,6 +91,9 @@ func (m Memory) Converged(want desired.Cluster, commit string, now time.Time) Me
 	if m.Good.Digest == want.Digest && m.Good.Commit == commit && !m.Good.Since.IsZero() {
 		return m
 	}
+	m.Tries = slices.DeleteFunc(slices.Clone(m.Tries), func(t Try) bool { // nothing of them is left to do
+		return t.Outcome == OutcomeFailed || t.Outcome == OutcomeUnknown || t.Outcome == OutcomeStale
+	})
 	m.Good = Standing{Cluster: want.Name, Commit: commit, Digest: want.Digest, Since: now}
 	m.CAs = nil
 	if want.CA != nil {

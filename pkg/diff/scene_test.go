@@ -109,6 +109,7 @@ func emptyMachine(n desired.Node, want desired.Cluster) actual.Node {
 // convergedScene is a born cluster that is what the spec wants.
 func convergedScene(n int) *scene {
 	s := freshScene(n)
+	s.want.ClusterID = "cluster-1"
 	s.memory = Memory{Known: true, ClusterID: "cluster-1", Newest: "1.21.0",
 		Birth:   Birth{Phase: BirthDone, Seed: "eu-1", Holders: []string{"alice"}},
 		Good:    Standing{Cluster: "prod", Digest: "spec-1", Since: noon.Add(-time.Hour)},
@@ -396,6 +397,8 @@ func (s *scene) applyWant(words []string) error {
 		s.want.Unbuilt = []desired.Unbuilt{{Key: words[1], Place: desired.Place{File: "clusters/prod/cluster.yaml", Line: 7, Column: 3}}}
 	case "cluster-id":
 		s.want.ClusterID = words[1]
+	case "no-cluster-id":
+		s.want.ClusterID = ""
 	case "pause":
 		s.want.Rollout.Pause, _ = time.ParseDuration(words[1])
 	case "without":

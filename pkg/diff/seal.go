@@ -52,11 +52,10 @@ func (s *situation) mayBear() bool {
 			"have a person unseal a node, or restore the state folder from its backup")
 		return false
 	}
-	before := s.stops
 	if s.want.ClusterID != "" {
-		s.block("", ReasonStateLost, "the spec pins cluster_id "+s.want.ClusterID+", so this cluster was born before",
-			"take cluster_id out of the spec only if that cluster is gone for good")
+		return false // it was born before, which frozen says
 	}
+	before := s.stops
 	for _, n := range s.want.Nodes {
 		s.virgin(n)
 	}
@@ -214,9 +213,18 @@ func (s *situation) unseal(n desired.Node) (Step, bool) {
 	if !s.v.is(n.Name, keyMember, yes) && !s.admits(n) {
 		return Step{}, false
 	}
-	return Step{Node: n.Name, Action: ActionUnseal, Effect: EffectNone, Why: "sealed, and not by a person",
+	return Step{Node: n.Name, Action: ActionUnseal, Effect: EffectNone, Why: s.whySealed(n.Name),
 		Needs: s.v.known(n.Name, keySealed, keyInit, keyWill, keyHold, keyRemoved, keyService),
 		Goal:  []Fact{{n.Name, keySealed, no}}}, true
+}
+
+// whySealed tells people why a node is to be unsealed: it is sealed, or it will
+// be once the plan has restarted it.
+func (s *situation) whySealed(node string) string {
+	if now := s.have[node].Vault; s.forecast && now != nil && !now.Sealed {
+		return "comes back sealed from its restart"
+	}
+	return "sealed, and not by a person"
 }
 
 // admits says that it is this node's turn to join: the seed first, and the

@@ -135,8 +135,8 @@ func (s *situation) elect(v view) {
 		v.put(name, keyIdentity, "same")
 	}
 	v.put(leader, keyRole, "leader")
-	v.put("", keyRaft, yes)
 	if s.birthing() {
+		v.put("", keyRaft, yes)
 		v.put("", keyAuditRead, yes)
 	}
 	for _, n := range s.want.Nodes {

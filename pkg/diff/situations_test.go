@@ -76,7 +76,8 @@ func show(plan Plan) string {
 		}
 	}
 	for _, x := range plan.Blocks {
-		fmt.Fprintf(&b, "block %s: %s; lift: %s\n", strings.TrimSpace(string(x.Reason)+" "+x.Node), x.Detail, x.Lift)
+		word := map[bool]string{false: "block", true: "later"}[x.Later]
+		fmt.Fprintf(&b, "%s %s: %s; lift: %s\n", word, strings.TrimSpace(string(x.Reason)+" "+x.Node), x.Detail, x.Lift)
 	}
 	for _, x := range plan.Waits {
 		fmt.Fprintf(&b, "wait %s: %s\n", strings.TrimSpace(string(x.Reason)+" "+x.Node), x.Detail)
