@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -169,18 +168,6 @@ func (l *lab) want(text string, words ...string) {
 			l.t.Fatalf("nothing says %q in\n%s", w, text)
 		}
 	}
-}
-
-// initialized says whether any node's Vault holds data.
-func (l *lab) initialized(n *Node) bool {
-	l.t.Helper()
-	out, err := n.Exec("curl -s --cacert /etc/vault.d/tls/ca.crt https://" + n.Address + ":8200/v1/sys/seal-status")
-	if err != nil {
-		return false
-	}
-	var status struct{ Initialized bool }
-	_ = json.Unmarshal([]byte(out), &status) // no answer is not initialised
-	return status.Initialized
 }
 
 // traces are everything on a node that a converged apply must not change: file

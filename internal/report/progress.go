@@ -100,7 +100,7 @@ func stable(detail string) string {
 }
 
 func (f *flight) words() string {
-	return clean(f.cluster) + "  " + clean(f.step.Node) + "  " + string(f.step.Action)
+	return clean(f.cluster) + "  " + clean(f.step.Node) + "  " + act(f.step)
 }
 
 func (g *Progress) ended(f *flight, e apply.Event) string {
@@ -196,4 +196,12 @@ func (g *Progress) draw(now time.Time) {
 		g.p.line("%s", line)
 		g.drawn++
 	}
+}
+
+// act is what a step does, in a word or two.
+func act(s diff.Step) string {
+	if s.Device != nil {
+		return string(s.Action) + " " + clean(s.Device.Path)
+	}
+	return string(s.Action)
 }
