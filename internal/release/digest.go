@@ -50,7 +50,7 @@ type MismatchError struct {
 }
 
 func (e *MismatchError) Error() string {
-	return fmt.Sprintf("%s has sha256 %s, vault.lock says %s; the file is not used: get the true release, or look at who changed the lock (`reconciler lock` writes it from a checked signature)", e.Path, e.Got, e.Want)
+	return fmt.Sprintf("%s has sha256 %s, vault.lock says %s; the file is not used: get the true release, or look at who changed the lock (docs/operations.md, \"Add a version to vault.lock\")", e.Path, e.Got, e.Want)
 }
 
 // patient reads until its context ends.

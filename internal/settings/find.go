@@ -22,7 +22,7 @@ type NotFoundError struct {
 }
 
 func (e *NotFoundError) Error() string {
-	return fmt.Sprintf("find reconciler.yaml: not there: %s; name it with --config FILE or %s, or make one with `reconciler new`",
+	return fmt.Sprintf("find reconciler.yaml: not there: %s; name it with --config FILE or %s, or make one: README.md has a complete example",
 		strings.Join(e.Tried, ", "), Variable)
 }
 

@@ -7,7 +7,7 @@ func unbuilt() map[string]string {
 	return map[string]string{
 		"forge":                               "plans are not yet posted on pull requests",
 		"webhook":                             "the repo is polled every fleets[].interval",
-		"drift_reports":                       "run `reconciler drift` on a schedule of your own",
+		"drift_reports":                       "run `reconciler plan --detailed-exitcode` on a schedule of your own",
 		"notify":                              "watch the exit code and the log",
 		"http":                                "nothing listens yet",
 		"releases":                            "further release keys are not yet read",

@@ -7,6 +7,8 @@ import (
 // lockFile is where the checked digests of releases stand, at the repo's root.
 const lockFile = "vault.lock"
 
+const lockHint = `see docs/operations.md, "Add a version to vault.lock"`
+
 // readLock reads vault.lock:
 //
 //	format: 1
@@ -14,8 +16,8 @@ const lockFile = "vault.lock"
 //	  1.21.0:
 //	    linux_amd64: {archive: "sha256:HEX", binary: "sha256:HEX"}
 //
-// A repo without one has an empty lock: the plan then names the command that
-// writes it.
+// A repo without one has an empty lock: the plan then says what is
+// missing.
 func readLock(r *repo) (Lock, []Problem) {
 	if _, there := r.types[lockFile]; !there {
 		return Lock{}, nil
@@ -44,7 +46,7 @@ func (l *lockReader) fail(place Place, text, hint string) {
 
 func (l *lockReader) top(tree *value) {
 	if format := tree.child("format"); format == nil || format.kind != kindInteger || format.text != "1" {
-		l.fail(tree.at("format"), "vault.lock must say format: 1", "write it anew with reconciler lock")
+		l.fail(tree.at("format"), "vault.lock must say format: 1", lockHint)
 	}
 	for _, f := range tree.fields {
 		switch {
@@ -52,7 +54,7 @@ func (l *lockReader) top(tree *value) {
 		case f.name != "vault":
 			l.fail(f.place, "unknown key `"+printable(f.name)+"` in vault.lock", "known here: format, vault")
 		case f.value.kind != kindMap:
-			l.fail(f.value.place, "`vault` must be a map of versions", "write it anew with reconciler lock")
+			l.fail(f.value.place, "`vault` must be a map of versions", lockHint)
 		default:
 			l.versions(f.value)
 		}
@@ -66,7 +68,7 @@ func (l *lockReader) versions(v *value) {
 			continue
 		}
 		if f.value.kind != kindMap {
-			l.fail(f.value.place, "version "+f.name+" must be a map of platforms", "write it anew with reconciler lock")
+			l.fail(f.value.place, "version "+f.name+" must be a map of platforms", lockHint)
 			continue
 		}
 		l.lock[f.name] = map[string]Artefact{}
@@ -83,7 +85,7 @@ func (l *lockReader) platform(version string, f field) {
 		return
 	}
 	if f.value.kind != kindMap {
-		l.fail(f.value.place, "`"+f.name+"` must have archive and binary", "write it anew with reconciler lock")
+		l.fail(f.value.place, "`"+f.name+"` must have archive and binary", lockHint)
 		return
 	}
 	for _, k := range f.value.fields {
@@ -94,7 +96,7 @@ func (l *lockReader) platform(version string, f field) {
 	for _, name := range []string{"archive", "binary"} {
 		digest := f.value.str(name)
 		if !isDigest(digest) {
-			l.fail(f.value.at(name), "`"+name+"` of "+version+" for "+f.name+" is not `sha256:` and 64 lower-case hex digits", "write it anew with reconciler lock")
+			l.fail(f.value.at(name), "`"+name+"` of "+version+" for "+f.name+" is not `sha256:` and 64 lower-case hex digits", lockHint)
 		}
 	}
 	l.lock[version][f.name] = Artefact{Archive: f.value.str("archive"), Binary: f.value.str("binary")}
