@@ -58,7 +58,7 @@ func TestConnectSaysInWhichPhaseItFailed(t *testing.T) {
 			func(_ *testing.T, _ *rig, s *Settings, target *actual.Target) {
 				target.Address = "eu-1.internal"
 				s.Resolve = func(ctx context.Context, _ string) ([]netip.Addr, error) { <-ctx.Done(); return nil, ctx.Err() }
-			}, actual.PhaseDNS, []string{"deadline exceeded"}, dnsTimeout},
+			}, actual.PhaseDNS, []string{"no answer within 5s"}, dnsTimeout},
 		"an address that is not allowed": {
 			func(_ *testing.T, r *rig, s *Settings, _ *actual.Target) {
 				s.Allow = func(actual.Target, []netip.Addr) error { return errors.New("10.1.0.11 is outside trust.networks") }
@@ -80,7 +80,7 @@ func TestConnectSaysInWhichPhaseItFailed(t *testing.T) {
 		"something that never speaks": {
 			func(_ *testing.T, r *rig, _ *Settings, _ *actual.Target) {
 				r.raw = func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
-			}, actual.PhaseTCP, []string{"speak SSH with 10.1.0.11:22", "deadline exceeded"}, handshakeTimeout},
+			}, actual.PhaseTCP, []string{"speak SSH with 10.1.0.11:22: no answer within 15s"}, handshakeTimeout},
 		"something that closes at once": {
 			func(_ *testing.T, r *rig, _ *Settings, _ *actual.Target) { r.raw = func(net.Conn) {} },
 			actual.PhaseTCP, []string{"speak SSH", "MaxStartups"}, 0},

@@ -71,7 +71,7 @@ func (p *Pool) resolve(ctx context.Context, host string) ([]netip.Addr, *PhaseEr
 	if a, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{a.Unmap()}, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, dnsTimeout)
+	ctx, cancel := within(ctx, dnsTimeout)
 	defer cancel()
 	found, err := p.settings.Resolve(ctx, host)
 	if err == nil && len(found) == 0 {
@@ -121,7 +121,7 @@ func (p *Pool) connect(ctx context.Context, addresses []netip.Addr, port int) (n
 			break
 		}
 		if errors.Is(err, context.DeadlineExceeded) {
-			last = fmt.Errorf("connect to %s: no answer within %v: %w", at, share, err)
+			last = fmt.Errorf("connect to %s: %w", at, silence{share})
 		}
 	}
 	return nil, &PhaseError{Phase: actual.PhaseTCP, Err: last,
@@ -153,7 +153,7 @@ func (p *Pool) handshake(ctx context.Context, target actual.Target, id *identity
 			return nil
 		},
 	}
-	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	ctx, cancel := within(ctx, handshakeTimeout)
 	defer cancel()
 	// The deadline of the connection would do, but for a caller that gives up
 	// earlier.

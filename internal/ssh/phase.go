@@ -59,6 +59,17 @@ func tame(err error) error {
 	return &tamedError{text: text, err: err}
 }
 
+// silence is the end of our own patience, in words for people.
+type silence struct{ after time.Duration }
+
+func (s silence) Error() string { return fmt.Sprintf("no answer within %v", s.after) }
+func (s silence) Unwrap() error { return context.DeadlineExceeded }
+
+// within is ctx with a deadline of ours: its cause then tells how long that was.
+func within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, limit, silence{limit})
+}
+
 // waited prefers the reason why we stopped waiting over what the closed
 // connection says.
 func waited(ctx context.Context, err error, limit time.Duration) error {
@@ -66,7 +77,7 @@ func waited(ctx context.Context, err error, limit time.Duration) error {
 		return context.Cause(ctx)
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return fmt.Errorf("no answer within %v: %w", limit, err)
+		return silence{limit}
 	}
 	return tame(err)
 }
