@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	nodes "github.com/vaultfleet/reconciler/internal/host"
 	"github.com/vaultfleet/reconciler/internal/loop"
 	"github.com/vaultfleet/reconciler/internal/report"
 	"github.com/vaultfleet/reconciler/pkg/actual"
@@ -66,6 +68,10 @@ func (w *world) look(ctx context.Context, want desired.Cluster, commit string) r
 }
 
 func told(want desired.Cluster, t loop.Turned) report.Cluster {
+	var fenced *nodes.FencedError
+	if errors.As(t.Err, &fenced) && fenced.Past > 0 {
+		t.Err = errors.New(fenced.Error()) // it is we ourselves: nobody else acts there
+	}
 	return report.Cluster{Name: want.Name, Nodes: len(want.Nodes), Have: t.Have, Memory: t.Memory, Plan: t.Plan, Results: t.Results, Err: t.Err}
 }
 

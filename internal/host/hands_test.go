@@ -138,8 +138,45 @@ func TestHandsOfThePastAreFencedOff(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	var busy interface{ Busy() string }
-	if !errors.As(err, &busy) || busy.Busy() != "ops-2" {
+	if !errors.As(err, &busy) || !strings.Contains(busy.Busy(), "ops-2") || !strings.Contains(busy.Busy(), "reconciler takeover prod") {
 		t.Errorf("%v does not say who acts there", err)
+	}
+}
+
+// A state folder from a backup meets a node that remembers more of us.
+func TestHandsOfAnOlderStateFolderSaySo(t *testing.T) {
+	m := newMachine(t).installed()
+	m.must("", "fence", "7", holder, "op0")
+	hands := m.host().Hands(holder, []actual.Target{m.target()})
+	err := hands(t.Context(), diff.Try{Op: "op1", Epoch: 3}, diff.Step{Node: "eu-1", Action: diff.ActionEnable}, nil)
+	var fenced *FencedError
+	if !errors.As(err, &fenced) || fenced.Past != 3 || fenced.Epoch != 7 || !errors.Is(err, apply.ErrRefused) {
+		t.Fatalf("%v", err)
+	}
+	for _, words := range []string{"this very installation", "older than the node", "reconciler takeover prod"} {
+		if !strings.Contains(err.Error(), words) {
+			t.Errorf("%q does not say %q", err, words)
+		}
+	}
+}
+
+// A node of another release obeys another installation: the script that is
+// there takes over, and only then is ours installed.
+func TestTakeoverWorksWithTheScriptThatIsThere(t *testing.T) {
+	m := newMachine(t).installed()
+	m.must("", "fence", "7", "ops-2", "op0")
+	m.write(ScriptPath, strings.Replace(script, "# reconciler-node: all", "# an older reconciler-node: all", 1))
+	node := m.host().Node(m.target())
+	fence := Fence{Epoch: 8, Holder: holder, Op: "op1"}
+	var fenced *FencedError
+	if _, err := node.Verb(t.Context(), fence, "fence", nil, nil); !errors.As(err, &fenced) {
+		t.Fatalf("before the takeover: %v", err)
+	}
+	if _, err := node.Verb(t.Context(), fence, "takeover", nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := node.Verb(t.Context(), fence, "fence", nil, nil); err != nil || m.read(ScriptPath) != script {
+		t.Errorf("after the takeover: %v", err)
 	}
 }
 

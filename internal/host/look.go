@@ -41,9 +41,20 @@ func (h *Host) Look(ctx context.Context, t actual.Target) actual.Node {
 }
 
 func (h *Host) connect(ctx context.Context, t actual.Target) (Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, connectTime)
+	ctx, cancel := within(ctx, connectTime)
 	defer cancel()
 	return h.Connect(ctx, t)
+}
+
+// silence is the end of our own patience, in words for people.
+type silence struct{ after time.Duration }
+
+func (s silence) Error() string { return fmt.Sprintf("no answer within %v", s.after) }
+func (s silence) Unwrap() error { return context.DeadlineExceeded }
+
+// within is ctx with a deadline of ours: its cause then tells how long that was.
+func within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, limit, silence{limit})
 }
 
 // survey is the part of a look that the node script does.
@@ -65,7 +76,7 @@ func (h *Host) survey(ctx context.Context, conn Conn, t actual.Target, n *actual
 		s.script = n.Machine.Script
 	}
 	if len(r.denied) > 0 {
-		unknown(n, actual.PhaseSudo, "not readable as "+t.User+": "+clean(strings.Join(r.denied, ", "), 300)+s.because())
+		unknown(n, actual.PhaseSudo, s.because()+"; not readable as "+t.User+": "+clean(strings.Join(r.denied, ", "), 300))
 	}
 	if r.garbled != "" {
 		unknown(n, actual.PhaseParse, r.garbled)
@@ -74,11 +85,10 @@ func (h *Host) survey(ctx context.Context, conn Conn, t actual.Target, n *actual
 
 // because says why a look has no better rung, and the way to one.
 func (s *standing) because() string {
-	why := "; grant the account " + SudoersLine
-	if s.why != "" {
-		why = "; " + s.why + why
+	if s.why == "" {
+		return "grant the account " + SudoersLine
 	}
-	return why
+	return s.why + "; grant the account " + SudoersLine
 }
 
 // ask runs a reading verb by the best rung that works, and remembers which.
@@ -123,7 +133,7 @@ func (e *lostError) Error() string { return e.err.Error() }
 func (e *lostError) Unwrap() error { return e.err }
 
 func (h *Host) askBy(ctx context.Context, conn Conn, t actual.Target, r rung, verb string, words []string, limit time.Duration) ([]fact, Output, error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	ctx, cancel := within(ctx, limit)
 	defer cancel()
 	nonce := rand.Text()
 	out, err := conn.Run(ctx, r.command(t.User, append([]string{verb, nonce}, words...)), nil, frameCap)

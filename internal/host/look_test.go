@@ -263,6 +263,9 @@ func TestLookAsSomebodyWhoMayNotReadIt(t *testing.T) {
 			t.Errorf("%q does not name %q", why, part)
 		}
 	}
+	if strings.Index(why, SudoersLine) > strings.Index(why, "/opt/vault/") {
+		t.Errorf("%q may lose the way out where it is cut", why)
+	}
 }
 
 func TestDataFolder(t *testing.T) {

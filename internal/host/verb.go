@@ -41,22 +41,29 @@ type Fence struct {
 	Op     string
 }
 
-// FencedError says that a node obeys somebody else. Nothing was done.
+// FencedError says that a node obeys somebody else, or this installation at a
+// later time than its state folder knows of. Nothing was done.
 type FencedError struct {
-	Node   string
-	Epoch  uint64 // that the node saw
-	Holder string
+	Cluster string
+	Node    string
+	Epoch   uint64 // that the node saw
+	Holder  string
+	Past    uint64 // the epoch that was sent, where Holder is we ourselves; 0: it is another one
 }
 
 func (e *FencedError) Error() string {
-	return fmt.Sprintf("%s obeys epoch %d of %s", e.Node, e.Epoch, e.Holder)
+	if e.Past > 0 {
+		return fmt.Sprintf("%s obeys epoch %d of this very installation, whose state folder is at %d: the folder is older than the node (restored from a backup?); reconciler takeover %s goes on from what the nodes know",
+			e.Node, e.Epoch, e.Past, e.Cluster)
+	}
+	return fmt.Sprintf("%s obeys epoch %d of installation %s; once that one is stopped for good: reconciler takeover %s", e.Node, e.Epoch, e.Holder, e.Cluster)
 }
 
 // Unwrap makes it an [apply.ErrRefused].
 func (e *FencedError) Unwrap() error { return apply.ErrRefused }
 
-// Busy names who acts there.
-func (e *FencedError) Busy() string { return e.Holder }
+// Busy says who acts there, and what to do about it.
+func (e *FencedError) Busy() string { return e.Error() }
 
 // Node is one node to act on.
 type Node struct {
@@ -82,7 +89,7 @@ func (n *Node) Verb(ctx context.Context, fence Fence, verb string, args []string
 	if err != nil {
 		return nil, n.refused(verb, err)
 	}
-	if err := n.equip(ctx, conn, fence); err != nil {
+	if err := n.equip(ctx, conn, verb, fence); err != nil {
 		return nil, err
 	}
 	words := []string{verb, strconv.FormatUint(fence.Epoch, 10), fence.Holder, fence.Op}
@@ -93,12 +100,13 @@ func (n *Node) Verb(ctx context.Context, fence Fence, verb string, args []string
 	if err != nil {
 		return nil, fmt.Errorf("%s on %s: %w", verb, n.target.Node, err)
 	}
-	return out.Stdout, n.judge(verb, out)
+	return out.Stdout, n.judge(verb, fence, out)
 }
 
 // equip makes sure that the node has a script that this release can work with:
 // its own, or one of the same protocol where only the operator may replace it.
-func (n *Node) equip(ctx context.Context, conn Conn, fence Fence) error {
+// A takeover works with what is there: the node does not obey us before it.
+func (n *Node) equip(ctx context.Context, conn Conn, verb string, fence Fence) error {
 	s := n.host.standing(n.target)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,7 +118,7 @@ func (n *Node) equip(ctx context.Context, conn Conn, fence Fence) error {
 		return n.refused("probe", err)
 	}
 	s.script = newReading(n.target, facts).machineSection().Script
-	if s.script == scriptDigest() {
+	if s.script == scriptDigest() || verb == "takeover" && s.script != "" && n.speaks(ctx, conn) {
 		return nil
 	}
 	if n.host.Enforced != nil && n.host.Enforced(n.target) {
@@ -145,7 +153,7 @@ func (n *Node) install(ctx context.Context, conn Conn, fence Fence) error {
 	if err != nil {
 		return fmt.Errorf("install the node script on %s: %w", n.target.Node, err)
 	}
-	return n.judge("install the node script", out)
+	return n.judge("install the node script", fence, out)
 }
 
 // speaks says that the installed script, of another release, is one whose verbs
@@ -156,13 +164,13 @@ func (n *Node) speaks(ctx context.Context, conn Conn) bool {
 }
 
 // judge makes an error of an exit code.
-func (n *Node) judge(verb string, out Output) error {
+func (n *Node) judge(verb string, fence Fence, out Output) error {
 	said := firstLine(bytes.TrimPrefix(out.Stderr, []byte("reconciler-node: ")))
 	switch out.Exit {
 	case 0:
 		return nil
 	case exitFenced:
-		return n.fenced(out)
+		return n.fenced(fence, out)
 	case exitUsage, exitContent, exitBusy, exitNotAllowed, exitHeld, exitMissing:
 		return n.refused(verb, errors.New(said))
 	}
@@ -173,13 +181,16 @@ func (n *Node) judge(verb string, out Output) error {
 }
 
 // fenced reads "fenced EPOCH HOLDER".
-func (n *Node) fenced(out Output) error {
-	e := &FencedError{Node: n.target.Node, Holder: "somebody else"}
+func (n *Node) fenced(fence Fence, out Output) error {
+	e := &FencedError{Cluster: n.target.Cluster, Node: n.target.Node, Holder: "somebody else"}
 	for line := range strings.Lines(string(out.Stdout)) {
 		if words := strings.Fields(line); len(words) == 3 && words[0] == "fenced" {
 			e.Epoch, _ = strconv.ParseUint(words[1], 10, 63)
 			e.Holder = clean(words[2], 256)
 		}
+	}
+	if e.Holder == fence.Holder && e.Epoch > fence.Epoch {
+		e.Past = fence.Epoch
 	}
 	return e
 }
