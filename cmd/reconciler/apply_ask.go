@@ -42,19 +42,24 @@ func (r *applying) ask(ctx context.Context, w *world, source report.Source, whol
 
 // agreed reads the answer; an interrupt is no answer.
 func (r *applying) agreed(ctx context.Context) (bool, error) {
+	answer, err := r.answer(ctx)
+	if err == nil && answer != "yes" {
+		fmt.Fprintln(r.stdout, "Nothing was done.")
+	}
+	return err == nil && answer == "yes", err
+}
+
+// answer reads one line from whoever sits at standard input.
+func (a *app) answer(ctx context.Context) (string, error) {
 	answer := make(chan string, 1)
 	go func() { // ends with the answer, or with the program
-		line, _ := bufio.NewReader(r.stdin).ReadString('\n')
+		line, _ := bufio.NewReader(a.stdin).ReadString('\n')
 		answer <- strings.TrimSpace(line)
 	}()
 	select {
 	case <-ctx.Done():
-		return false, ctx.Err()
+		return "", ctx.Err()
 	case text := <-answer:
-		if text != "yes" {
-			fmt.Fprintln(r.stdout, "Nothing was done.")
-			return false, nil
-		}
-		return true, nil
+		return text, nil
 	}
 }

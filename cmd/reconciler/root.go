@@ -68,6 +68,7 @@ func newRoot(a *app) *cobra.Command {
 		newApprove(a),
 		newHold(a),
 		newResume(a),
+		newTakeover(a),
 		newKeys(a),
 		newCheck(a),
 	)
