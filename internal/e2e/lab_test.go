@@ -144,16 +144,6 @@ func (l *lab) run(code int, args ...string) Ended {
 	return ended
 }
 
-// born brings the cluster to the state that the whole story ends in.
-func (l *lab) born() {
-	l.t.Helper()
-	l.run(0, "approve", "--init", "prod", "--reason", "a new cluster")
-	l.run(8, "apply", "--yes")
-	l.run(0, "keys", "confirm", "prod", "--identity", l.alice.File)
-	l.run(0, "apply", "--yes")
-	l.inSync()
-}
-
 // inSync plans again and expects nothing to do.
 func (l *lab) inSync() {
 	l.t.Helper()

@@ -167,7 +167,7 @@ func TestDialClosedAndNotConfirmedEndsTheConnection(t *testing.T) {
 	})
 }
 
-// stubborn is a server that stops reading once a tunnel is open.
+// stubborn is a server that stops reading when it opens a tunnel.
 func stubborn(r *rig, wire net.Conn) {
 	gate := &gated{Conn: wire, shut: make(chan struct{})}
 	defer gate.open()
@@ -182,9 +182,9 @@ func stubborn(r *rig, wire net.Conn) {
 	if n == nil {
 		return
 	}
+	gate.close() // before the tunnel opens, or a quick close would still be read
 	_, more, _ := n.Accept()
 	go ssh.DiscardRequests(more)
-	gate.close()
 	_ = conn.Wait()
 }
 
