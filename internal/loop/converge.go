@@ -2,6 +2,7 @@ package loop
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/vaultfleet/reconciler/pkg/diff"
@@ -19,7 +20,7 @@ const (
 // Seen hears of every turn, before the next begins.
 func Converge(ctx context.Context, p Ports, spec Spec, seen func(Turned)) Turned {
 	quiet := p.Clock.Now()
-	last := ""
+	last, acted := "", false
 	for {
 		t := Turn(ctx, p, spec)
 		if seen != nil {
@@ -29,7 +30,15 @@ func Converge(ctx context.Context, p Ports, spec Spec, seen func(Turned)) Turned
 		if sign := signature(t); sign != last || len(t.Results) > 0 {
 			last, quiet = sign, now
 		}
-		if t.Err != nil || ctx.Err() != nil {
+		acted = acted || len(t.Results) > 0
+		switch {
+		case ctx.Err() != nil && acted:
+			return mend(ctx, p, spec, t, seen)
+		case ctx.Err() != nil:
+			t.Err = context.Cause(ctx) // what it saw was cut short, and nothing was done
+			return t
+		}
+		if t.Err != nil {
 			return t
 		}
 		if len(t.Results) > 0 {
@@ -45,10 +54,39 @@ func Converge(ctx context.Context, p Ports, spec Spec, seen func(Turned)) Turned
 	}
 }
 
+// mend is the end of an interrupted convergence. A wave may have left a node
+// down or sealed that its next wave would have brought back: that much is still
+// done, and nothing else. The last look is a whole one, not the one that the
+// interrupt cut short.
+func mend(ctx context.Context, p Ports, spec Spec, t Turned, seen func(Turned)) Turned {
+	ctx = context.WithoutCancel(ctx)
+	end := p.Clock.Now().Add(settleFor)
+	for {
+		look := Look(ctx, p, spec)
+		wave, ok := look.Plan.Next()
+		if look.Err != nil || !ok || !returns(wave) || p.Clock.Now().After(end) {
+			return look
+		}
+		t = Turn(ctx, p, spec)
+		if seen != nil {
+			seen(t)
+		}
+		if t.Err != nil || len(t.Results) == 0 {
+			return t
+		}
+	}
+}
+
+// returns says that a wave only brings back what is down or sealed.
+func returns(wave diff.Wave) bool {
+	return !slices.ContainsFunc(wave, func(s diff.Step) bool { return s.Action != diff.ActionStart && s.Action != diff.ActionUnseal })
+}
+
 // soonest is how long to wait before the next look; false: nothing that a plan
 // waits for will come by itself.
 func soonest(plan diff.Plan, now time.Time) (time.Duration, bool) {
-	if plan.Mode != "enforce" || len(plan.Waits) == 0 {
+	lost := slices.ContainsFunc(plan.Blocks, func(b diff.Block) bool { return b.Reason == diff.ReasonQuorumLost })
+	if plan.Mode != "enforce" || len(plan.Waits) == 0 || lost {
 		return 0, false
 	}
 	wait := settleEvery

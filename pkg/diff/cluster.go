@@ -116,7 +116,7 @@ func (s *situation) wave() Wave {
 	if len(free) > 0 {
 		return s.identified(free)
 	}
-	if step, ok := s.ceremony(); ok && s.mayTry(identify(s.want.Name, step)) {
+	if step, ok := s.ceremony(); ok && s.mayTry(identify(s.want, step)) {
 		return s.identified(Wave{step})
 	}
 	if step, ok := s.gated(); ok {
@@ -130,7 +130,7 @@ func (s *situation) wave() Wave {
 func (s *situation) identified(wave Wave) Wave {
 	var out Wave
 	for _, step := range wave {
-		step = identify(s.want.Name, step)
+		step = identify(s.want, step)
 		step.Cause = s.cause
 		step.Needs, step.Goal = sortFacts(step.Needs), sortFacts(step.Goal)
 		if s.mayTry(step) {
@@ -182,7 +182,7 @@ func (s *situation) free(n desired.Node) (Step, bool) {
 	emergency := s.v.is("", keyKnown, yes) && s.voters.lost(s.v) && !s.birthing()
 	if emergency && !s.serves(n.Name) {
 		for _, plan := range []func(desired.Node) (Step, bool){s.unseal, s.start} {
-			if step, ok := plan(n); ok && s.mayTry(identify(s.want.Name, step)) {
+			if step, ok := plan(n); ok && s.mayTry(identify(s.want, step)) {
 				return step, true
 			}
 		}
@@ -197,7 +197,7 @@ func (s *situation) free(n desired.Node) (Step, bool) {
 		return Step{}, false
 	}
 	for _, plan := range []func(desired.Node) (Step, bool){s.unseal, s.account, s.install, s.place, s.enable, s.start} {
-		if step, ok := plan(n); ok && s.mayTry(identify(s.want.Name, step)) {
+		if step, ok := plan(n); ok && s.mayTry(identify(s.want, step)) {
 			return step, true
 		}
 	}
@@ -251,6 +251,10 @@ func (s *situation) rank(node string) int {
 
 func (s *situation) quorumLost() {
 	if s.v.is("", keyKnown, yes) && s.voters.lost(s.v) && !s.birthing() {
+		if s.voters.returning(s.v) {
+			s.settled() // they only have to find each other
+			return
+		}
 		s.block("", ReasonQuorumLost, s.voters.describe(s.v),
 			"bring back the nodes that are named as unknown or left alone; start and unseal are done without asking, nothing else is")
 	}

@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"time"
+
+	"github.com/vaultfleet/reconciler/pkg/desired"
 )
 
 // Fact is one thing that is known, or wanted, of a node: the one comparable
@@ -201,14 +203,22 @@ func (p Plan) Fingerprint() string {
 }
 
 // identify gives a step its ID: the same act towards the same goal has the
-// same ID at every look and in every process.
-func identify(cluster string, s Step) Step {
+// same ID at every look and in every process. What a start or an unseal leads
+// to depends on the whole spec: under another one it is another act, so what
+// failed before a correction does not count after it.
+func identify(want desired.Cluster, s Step) Step {
+	spec := ""
+	switch s.Action {
+	case ActionStart, ActionUnseal, ActionEnable:
+		spec = want.Digest
+	}
 	b, _ := json.Marshal(struct { // plain data always marshals
 		Cluster, Node string
 		Action        Action
 		Goal          []Fact
 		Puts          []Put
-	}{cluster, s.Node, s.Action, s.Goal, s.Puts})
+		Spec          string
+	}{want.Name, s.Node, s.Action, s.Goal, s.Puts, spec})
 	sum := sha256.Sum256(b)
 	s.ID = hex.EncodeToString(sum[:8])
 	return s

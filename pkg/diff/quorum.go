@@ -102,5 +102,23 @@ func (e electorate) gate(v view, node string, rules desired.Rules) (needs []Fact
 
 // describe says how many voters serve, for people.
 func (e electorate) describe(v view) string {
-	return fmt.Sprintf("%d of %d voters serve, and %d are a quorum", len(e.serving(v)), e.size(), e.quorum())
+	unseen := e.strangers
+	for _, n := range e.voters {
+		if _, known := v.get(n, keyServing); !known {
+			unseen++
+		}
+	}
+	return fmt.Sprintf("%d of %d voters were seen to serve, %d could not be seen, and %d are a quorum", len(e.serving(v)), e.size(), unseen, e.quorum())
+}
+
+// returning says that enough voters are open or on their way up to be a quorum
+// soon.
+func (e electorate) returning(v view) bool {
+	n := 0
+	for _, name := range e.voters {
+		if v.is(name, keySealed, no) || v.is(name, keyService, "changing") {
+			n++
+		}
+	}
+	return n >= e.quorum()
 }

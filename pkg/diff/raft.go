@@ -69,8 +69,15 @@ func membershipFacts(v view, have []actual.Node, m Memory) {
 	for _, s := range raft.Servers {
 		voter[s.ID] = s.Voter
 	}
+	claims := map[string]int{}
+	for _, n := range have {
+		claims[serverID(n)]++
+	}
 	for _, n := range have {
 		id := serverID(n)
+		if claims[id] > 1 {
+			continue // two nodes under one ID: raft knows one of them, and not which
+		}
 		v.put(n.Name, keyVoter, word(voter[id]))
 		if _, in := voter[id]; !in && m.Member(n.Name).Joined {
 			v.put(n.Name, keyRemoved, yes)

@@ -284,6 +284,8 @@ func (s *scene) apply(words []string) error {
 		ago, err := time.ParseDuration(rest[2])
 		s.memory = s.memory.Record(Try{Op: "old-op", Step: "old-step", Node: rest[0], Action: ActionRestart, Outcome: Outcome(rest[1]), Count: 1, At: s.now.Add(-ago)})
 		return err
+	case "already": // ACTION NODE OUTCOME COUNT AGO, before what the story says next
+		s.try(rest)
 	case "tried": // ACTION NODE OUTCOME COUNT AGO
 		s.tries = append(s.tries, func(s *scene) { s.try(rest) })
 	case "all":
