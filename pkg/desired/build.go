@@ -43,6 +43,7 @@ func (l *loader) cluster(name string) *builder {
 		return b
 	}
 	b.checkCredentials()
+	b.checkEnvironment()
 	b.checkRules()
 	if d.broken() {
 		return b

@@ -37,12 +37,12 @@ func environmentEscapes() *strings.Replacer {
 // log. The value is not in the text: it may be a credential.
 func (r *renderer) checkVariable(key, value string) bool {
 	if !isVariable(key) {
-		r.problem("environment", "environment_file: "+quoteText(key)+" is no variable name",
+		r.problem(environmentRule, "environment_file: "+quoteText(key)+" is no variable name",
 			"letters, digits and _, not beginning with a digit")
 		return false
 	}
 	if !utf8.ValidString(value) || strings.ContainsFunc(value, isControl) {
-		r.problem("environment", "environment_file: the value of "+key+" has a line break, a NUL or another control character",
+		r.problem(environmentRule, "environment_file: the value of "+key+" has a line break, a NUL or another control character",
 			"write it on one line; put several lines into a file and name its path")
 		return false
 	}

@@ -81,6 +81,7 @@ func productionRules() []productionRule {
 		{"pre-release", SeverityError, "what is not released has no upgrade path and no fixes", preRelease},
 		{"unreadable-tls", SeverityWarning, "a listener whose certificate or key Vault may not read does not start", unreadableTLS},
 		{"foreign-address", SeverityError, "clients and nodes would be sent to another node than the one that answered", foreignAddress},
+		{environmentRule, SeverityError, "whoever may commit a variable such as LD_PRELOAD or PATH would run programs of their own on the nodes", nil},
 		{secretRule, SeverityError, "a secret in the repo is known to everybody who can read it, and stays in its history", nil},
 		{"preflight", SeverityError, "a configuration that the wanted version refuses would stop the node at its next start", nil},
 	}

@@ -40,6 +40,7 @@ func breaches() map[string][]edit {
 		"pre-release":       version("1.21.0-rc1"),
 		"unreadable-tls":    inSpec("group: vault, mode: \"0640\"", "mode: \"0640\""),
 		"foreign-address":   inSpec("zone: eu-west-1a", `zone: eu-west-1a, cluster_addr: "https://10.1.0.13:8201"`),
+		"environment":       inSpec("NO_PROXY:", "LD_PRELOAD: /opt/vault/x.so, NO_PROXY:"),
 		"plaintext-secret":  []edit{{file: "clusters/prod-eu/tls/key.pem", new: "-----BEGIN PRIVATE KEY-----\n"}},
 		"preflight":         []edit{{"environments/production.yaml", "  disable_mlock: true\n", ""}},
 	}
@@ -92,7 +93,7 @@ func TestProxyBypass(t *testing.T) {
 		{`HTTPS_PROXY: "http://p", NO_PROXY: "*"`, "", true},
 		{`https_proxy: "http://p", no_proxy: "10.0.0.0/8"`, "", true},
 		{`HTTP_PROXY: "http://p"`, "", false},
-		{`LANG: C`, "", true},
+		{`TZ: UTC`, "", true},
 		{`HTTPS_PROXY: "http://p", NO_PROXY: "10.0.0.0/8,.internal"`, "eu-1.internal", true},
 		{`HTTPS_PROXY: "http://p", NO_PROXY: "10.0.0.0/8,internal"`, "eu-1.internal", true},
 		{`HTTPS_PROXY: "http://p", NO_PROXY: "10.0.0.0/8,ternal"`, "eu-1.internal", false},
