@@ -44,6 +44,7 @@ func (l *loader) cluster(name string) *builder {
 	}
 	b.checkCredentials()
 	b.checkEnvironment()
+	b.checkIdentities()
 	b.checkRules()
 	if d.broken() {
 		return b

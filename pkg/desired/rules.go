@@ -74,6 +74,7 @@ func productionRules() []productionRule {
 		{"mount-declared", SeverityWarning, "Vault must not start on the empty folder below an absent mount", mountDeclared},
 		{"proxy-bypass", SeverityError, "Vault's own requests to the other nodes, raft join among them, would go through the proxy", proxyBypass},
 		{"duplicate-address", SeverityError, "two nodes on one machine fail together, and each would undo the other's files", duplicateAddress},
+		{identityRule, SeverityError, "to raft and to clients they would be one server, and each would take the other's place", nil},
 		{"loopback", SeverityError, "a loopback address is another machine on every machine", loopback},
 		{"not-root", SeverityError, "whoever breaks into Vault must not be root on its machine", notRoot},
 		{"ssh-root", SeverityWarning, "the node script needs one line of sudo, not a root login", sshRoot},
@@ -336,7 +337,7 @@ func foreignAddress(b *builder) []finding {
 		for _, key := range []string{"api_addr", "cluster_addr"} {
 			text := n.spec.str(key)
 			for _, other := range b.nodes {
-				if other != n && other.Address != n.Address && text != "" && strings.Contains(text+"/", "//"+hostPort(other.Address, "")) {
+				if other != n && other.Address != n.Address && namesHost(text, other.Address) {
 					found = append(found, finding{n.spec.at(key), "`" + key + "` of node " + n.Name + " is the address of node " + other.Name, "remove it: it is derived from the node's own address"})
 				}
 			}
