@@ -1,6 +1,7 @@
 package desired
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -98,6 +99,14 @@ func (c *checker) checkField(s *schema, f field) *value {
 func (c *checker) checkOpen(s *schema, f field) *value {
 	if s.path == "config" && slices.Contains([]string{"storage", "listener", "seal", "api_addr", "cluster_addr"}, f.name) {
 		c.fail(f.place, "`"+f.name+"` may not stand in `config`", "it has a key of its own: write `"+f.name+"` beside `config`")
+		return nil
+	}
+	if s.path == "config" && slices.Contains([]string{"backend", "hsm", "kms"}, f.name) {
+		key := map[string]string{"backend": "storage"}[f.name]
+		c.fail(f.place, "`"+f.name+"` may not stand in `config`: it is another name of `"+cmp.Or(key, "seal")+"`", "write `"+cmp.Or(key, "seal")+"` beside `config`")
+		return nil
+	}
+	if s.path == "config" && !c.checkConfigKey(f) {
 		return nil
 	}
 	return f.value

@@ -113,7 +113,7 @@ func (l *loader) fleet() {
 	if checked == nil {
 		return
 	}
-	l.spec = l.settleFleet(checked, len(l.problems) == 0)
+	l.spec = l.settleFleet(checked, !hasErrors(l.problems))
 }
 
 // settleFleet takes what fleet.yaml says of the fleet itself. What is missing

@@ -120,7 +120,9 @@ func mustPath(s string) (wrong, hint string) {
 		return fmt.Sprintf("the path %q is not absolute", printable(s)), "begin it with /"
 	case !all(s, func(c byte) bool { return isAlphanumeric(c) || strings.IndexByte("/._@+-", c) >= 0 }):
 		return fmt.Sprintf("the path %q holds more than letters, digits and /._@+-", printable(s)), "choose a plain path"
-	case path.Clean(s) != s || s == "/":
+	case s == "/":
+		return "the path \"/\" is the whole machine", "name a file or a folder of its own, as in /opt/vault/data"
+	case path.Clean(s) != s:
 		return fmt.Sprintf("the path %q is not clean", s), "write " + path.Clean(s)
 	case len(s) > 255:
 		return "the path is longer than 255 characters", "choose a shorter one"
@@ -217,7 +219,10 @@ func mustListen(s string) (wrong, hint string) {
 	if wrong, hint = mustPort(port); wrong != "" {
 		return wrong, hint
 	}
-	bare := strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	bare := host
+	if bracketed := strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]"); bracketed {
+		bare = host[1 : len(host)-1]
+	}
 	if ip, err := netip.ParseAddr(bare); err == nil && ip.Is6() == (bare != host) {
 		return "", ""
 	}

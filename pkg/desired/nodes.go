@@ -101,6 +101,11 @@ func (b *builder) listen(n *builtNode) {
 			continue
 		}
 		first = false
+		if peers := options.str("cluster_address"); peers != "" {
+			if wrong, hint := mustListen(peers); wrong != "" {
+				b.fail(options.at("cluster_address"), "`cluster_address` of the listener "+address+": "+wrong, hint)
+			}
+		}
 		port = cmp.Or(portOf(address), port)
 		clusterPort = cmp.Or(portOf(options.str("cluster_address")), portAfter(port), clusterPort)
 		if isTrue(l.Options["tls_disable"]) {
@@ -110,7 +115,7 @@ func (b *builder) listen(n *builtNode) {
 	n.APIAddr = cmp.Or(n.spec.str("api_addr"), scheme+"://"+hostPort(n.Address, port))
 	n.ClusterAddr = cmp.Or(n.spec.str("cluster_addr"), "https://"+hostPort(n.Address, clusterPort))
 	if len(n.listeners) == 0 && !b.verbatim() {
-		b.fail(b.placeOf(n.spec, "listener"), "`listener` is missing", "write at least one, as in listener: [{tcp: {address: \"0.0.0.0:8200\", tls_cert_file: …, tls_key_file: …}}]")
+		b.fail(b.placeOf(b.spec, "listener"), "`listener` is missing", "write at least one, as in listener: [{tcp: {address: \"0.0.0.0:8200\", tls_cert_file: …, tls_key_file: …}}]")
 	}
 	b.samePort(n)
 }

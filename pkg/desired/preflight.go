@@ -29,7 +29,7 @@ type preflightRule struct {
 type preflight struct {
 	cluster     Cluster
 	config      map[string]string // flattened
-	environment map[string]bool   // names in the environment file
+	environment map[string]string // filled in the environment file, as far as it needs no unescaping
 	version     *version.Version
 }
 
@@ -54,6 +54,18 @@ func preflightRules() []preflightRule {
 			broken: func(p preflight) bool { return slices.ContainsFunc(p.cluster.Audit, prefixed) && !p.allowsPrefix() },
 			text:   "an audit device with a prefix is refused",
 			hint:   "write allow_audit_log_prefixing: true under config:, or take the prefix away",
+		},
+		{
+			// server.go: ParseLogLevel. A reload takes such a level without a
+			// word on the API, and the next start fails.
+			broken: func(p preflight) bool { return !oneOf(p.setting("log_level", "VAULT_LOG_LEVEL"), logLevels()) },
+			text:   "log_level is no level that Vault knows",
+			hint:   "write one of " + strings.Join(logLevels(), ", "),
+		},
+		{
+			broken: func(p preflight) bool { return !oneOf(p.setting("log_format", "VAULT_LOG_FORMAT"), logFormats()) },
+			text:   "log_format is no format that Vault knows",
+			hint:   "write one of " + strings.Join(logFormats(), ", "),
 		},
 		{
 			// parseStorage: "only one "storage" block is permitted"; without one
@@ -90,7 +102,7 @@ func Preflight(c Cluster, n Node) []Problem {
 	if err != nil || n.Config == nil {
 		return nil
 	}
-	p := preflight{cluster: c, config: n.Config, environment: environmentNames(c, n), version: v}
+	p := preflight{cluster: c, config: n.Config, environment: environmentValues(c, n), version: v}
 	var problems []Problem
 	for _, rule := range preflightRules() {
 		if !p.reached(rule.since) || !rule.broken(p) {
@@ -118,7 +130,24 @@ func (p preflight) reached(since string) bool {
 // has says that a setting stands in the file or, not empty, in the environment.
 func (p preflight) has(key, variable string) bool {
 	_, there := p.config[key]
-	return there || p.environment[variable]
+	return there || p.environment[variable] != ""
+}
+
+// setting is a text of the file or, when that has none, of the environment.
+func (p preflight) setting(key, variable string) string {
+	if text, err := strconv.Unquote(p.config[key]); err == nil && text != "" {
+		return text
+	}
+	if _, there := p.config[key]; there && p.config[key] != `""` {
+		return p.config[key] // no text: a number, a bool
+	}
+	return p.environment[variable]
+}
+
+// oneOf compares as Vault does, which takes nothing for its own choice.
+func oneOf(text string, choices []string) bool {
+	text = strings.ToLower(strings.TrimSpace(text))
+	return text == "" || slices.Contains(choices, text)
 }
 
 func (p preflight) raft() bool { return hasBelow(p.config, "storage.raft") }
@@ -130,7 +159,7 @@ func (p preflight) allowsPrefix() bool {
 func (p preflight) enterprise() bool { return strings.Contains(p.version.Metadata(), "ent") }
 
 func (p preflight) licensed() bool {
-	return p.has("license_path", "VAULT_LICENSE_PATH") || p.environment["VAULT_LICENSE"]
+	return p.has("license_path", "VAULT_LICENSE_PATH") || p.environment["VAULT_LICENSE"] != ""
 }
 
 // storages counts storage blocks, under either of the names that Vault takes.
@@ -154,9 +183,9 @@ func executable(a Audit) bool {
 
 func prefixed(a Audit) bool { return a.Options["prefix"] != "" }
 
-// environmentNames are the variables that a node's environment file fills.
-func environmentNames(c Cluster, n Node) map[string]bool {
-	names := map[string]bool{}
+// environmentValues are the variables that a node's environment file fills.
+func environmentValues(c Cluster, n Node) map[string]string {
+	values := map[string]string{}
 	for _, put := range n.Puts {
 		body, known := c.Content(put.Digest)
 		if put.Role != RoleEnvironment || !known {
@@ -165,9 +194,9 @@ func environmentNames(c Cluster, n Node) map[string]bool {
 		for line := range bytes.Lines(body) {
 			name, value, found := strings.Cut(strings.TrimSpace(string(line)), "=")
 			if found && isVariable(name) && value != "" && value != `""` {
-				names[name] = true
+				values[name] = strings.Trim(value, `"`)
 			}
 		}
 	}
-	return names
+	return values
 }

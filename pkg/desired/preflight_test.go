@@ -51,6 +51,19 @@ func TestPreflight(t *testing.T) {
 			c.Storage, in.StorageOptions = Storage{Kind: "file", Path: "/opt/d"}, nil
 			in.Config["service_registration"] = map[string]any{"consul": map[string]any{}}
 		}, "service_registration"},
+		"a log level that is none":     {"1.21.0", func(_ *Cluster, in *nodeInput) { in.Config["log_level"] = "loud" }, "log_level"},
+		"a log level that is a number": {"1.21.0", func(_ *Cluster, in *nodeInput) { in.Config["log_level"] = 3 }, "log_level"},
+		"a log level in the environment": {"1.21.0", func(_ *Cluster, in *nodeInput) {
+			delete(in.Config, "log_level")
+			in.Environment["VAULT_LOG_LEVEL"] = "loud"
+		}, "log_level"},
+		"the file's log level wins": {"1.21.0", func(_ *Cluster, in *nodeInput) {
+			in.Config["log_level"] = "Warning"
+			in.Environment["VAULT_LOG_LEVEL"] = "loud"
+		}, ""},
+		"a log level of syslog":         {"1.21.0", func(_ *Cluster, in *nodeInput) { in.Config["log_level"] = "notice" }, ""},
+		"a log format that is none":     {"1.21.0", func(_ *Cluster, in *nodeInput) { in.Config["log_format"] = "xml" }, "log_format"},
+		"a log format":                  {"1.21.0", func(_ *Cluster, in *nodeInput) { in.Config["log_format"] = "JSON" }, ""},
 		"a version that cannot be read": {"latest", without("disable_mlock"), ""},
 	}
 	for name, test := range tests {

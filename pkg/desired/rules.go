@@ -81,6 +81,7 @@ func productionRules() []productionRule {
 		{"raw-storage", SeverityError, "the raw endpoint reads and writes what is below Vault's own checks", rawStorage},
 		{"pre-release", SeverityError, "what is not released has no upgrade path and no fixes", preRelease},
 		{"unreadable-tls", SeverityWarning, "a listener whose certificate or key Vault may not read does not start", unreadableTLS},
+		{"unplaced-tls", SeverityWarning, "a listener whose certificate or key is not there does not start", unplacedTLS},
 		{"foreign-address", SeverityError, "clients and nodes would be sent to another node than the one that answered", foreignAddress},
 		{environmentRule, SeverityError, "whoever may commit a variable such as LD_PRELOAD or PATH would run programs of their own on the nodes", nil},
 		{secretRule, SeverityError, "a secret in the repo is known to everybody who can read it, and stays in its history", nil},
@@ -304,30 +305,6 @@ func preRelease(b *builder) []finding {
 		return []finding{{b.placeOf(b.spec, "vault", "version"), b.draft.cluster.Vault.Version + " is a pre-release", "write a released version"}}
 	}
 	return nil
-}
-
-// unreadableTLS looks at owner, group and mode of what a listener serves. A
-// supplementary group may still open it, so this only warns.
-func unreadableTLS(b *builder) []finding {
-	var found []finding
-	service := b.draft.cluster.Service
-	for _, n := range b.nodes {
-		for _, item := range n.spec.list("files") {
-			mode, served := item.str("mode"), false
-			for _, l := range n.listeners {
-				served = served || l.Options["tls_cert_file"] == item.str("path") || l.Options["tls_key_file"] == item.str("path")
-			}
-			if !served || len(mode) != 4 {
-				continue
-			}
-			reads := item.str("owner") == service.User && mode[1] >= '4' ||
-				item.str("group") == service.Group && mode[2] >= '4' || mode[3] >= '4'
-			if !reads {
-				found = append(found, finding{item.place, "user " + service.User + " cannot read " + item.str("path"), "write group: " + service.Group + " and mode: \"0640\""})
-			}
-		}
-	}
-	return found
 }
 
 // foreignAddress finds an overridden address that is another node's.

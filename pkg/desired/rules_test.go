@@ -40,6 +40,7 @@ func breaches() map[string][]edit {
 		"raw-storage":        inSpec("ui: true", "raw_storage_endpoint: true"),
 		"pre-release":        version("1.21.0-rc1"),
 		"unreadable-tls":     inSpec("group: vault, mode: \"0640\"", "mode: \"0640\""),
+		"unplaced-tls":       inSpec("tls_cert_file: /etc/vault.d/tls/vault.crt", "tls_cert_file: /etc/vault.d/tls/vualt.crt"),
 		"foreign-address":    inSpec("zone: eu-west-1a", `zone: eu-west-1a, cluster_addr: "https://10.1.0.13:8201"`),
 		"environment":        inSpec("NO_PROXY:", "LD_PRELOAD: /opt/vault/x.so, NO_PROXY:"),
 		"plaintext-secret":   []edit{{file: "clusters/prod-eu/tls/key.pem", new: "-----BEGIN PRIVATE KEY-----\n"}},
