@@ -25,7 +25,7 @@ import (
 
 // material is a CA, a certificate per node and an age-encrypted file in the
 // place of each key, by repo path: the simulation never looks into a key.
-func material(t *testing.T) map[string]string {
+func material(t *testing.T, nodes int) map[string]string {
 	t.Helper()
 	files := map[string]string{}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -40,7 +40,7 @@ func material(t *testing.T) map[string]string {
 	ca := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "CA"}, IsCA: true, BasicConstraintsValid: true,
 		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour)}
 	files["clusters/prod/tls/ca.crt"] = sign(t, ca, ca, key)
-	for i := 1; i <= 3; i++ {
+	for i := 1; i <= nodes; i++ {
 		leaf := &x509.Certificate{SerialNumber: big.NewInt(int64(i + 1)), Subject: pkix.Name{CommonName: fmt.Sprint("eu-", i)},
 			NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour), IPAddresses: []net.IP{net.ParseIP(fmt.Sprint("10.1.0.1", i))}}
 		files[fmt.Sprintf("clusters/prod/tls/eu-%d.crt", i)] = sign(t, leaf, ca, key)

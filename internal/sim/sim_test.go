@@ -22,12 +22,17 @@ func (r *run) fleet(version, config string) loop.Spec {
 	for _, v := range []string{"1.21.0", "1.21.1"} {
 		lock += fmt.Sprintf("  %s:\n    linux_amd64: {archive: %q, binary: %q}\n", v, versionDigest("archive "+v), versionDigest(v))
 	}
+	var nodes strings.Builder
+	for _, n := range r.Nodes {
+		fmt.Fprintf(&nodes, "  - {name: %s, address: %s, zone: %q}\n", n.Name, n.Address, n.Name)
+	}
 	repo := fstest.MapFS{}
 	put := func(path, body string) { repo[path] = &fstest.MapFile{Data: []byte(body)} }
 	put("fleet.yaml", "format: 1\nfleet: acme\nreleases: {source: file:///srv/releases}\n")
 	put("vault.lock", lock)
 	put("clusters/prod/cluster.yaml", `cluster: prod
 mode: enforce
+rules: `+r.rules+`
 vault: {version: "`+version+`"}
 ca: tls/ca.crt
 storage: {raft: {path: /opt/vault/data}}
@@ -47,10 +52,7 @@ audit:
   - {path: file, type: file, options: {file_path: /var/log/vault/audit.log}}
   - {path: syslog, type: syslog}
 nodes:
-  - {name: eu-1, address: 10.1.0.11, zone: a}
-  - {name: eu-2, address: 10.1.0.12, zone: b}
-  - {name: eu-3, address: 10.1.0.13, zone: c}
-`)
+`+nodes.String())
 	for path, body := range r.tls {
 		put(path, body)
 	}
@@ -68,17 +70,22 @@ nodes:
 // run is a world of three bare machines under a spec.
 type run struct {
 	*World
-	t    *testing.T
-	tls  map[string]string // repo path → certificate, or encrypted key
-	spec loop.Spec
+	t     *testing.T
+	rules string
+	tls   map[string]string // repo path → certificate, or encrypted key
+	spec  loop.Spec
 }
 
-func newRun(t *testing.T, seed uint64) *run {
+func newRun(t *testing.T, seed uint64, nodes int) *run {
 	w := NewWorld(seed)
-	for i, name := range []string{"eu-1", "eu-2", "eu-3"} {
-		w.AddNode(name, fmt.Sprintf("10.1.0.1%d", i+1))
+	for i := 1; i <= nodes; i++ {
+		w.AddNode(fmt.Sprintf("eu-%d", i), fmt.Sprintf("10.1.0.1%d", i))
 	}
-	return &run{World: w, t: t, tls: material(t)}
+	r := &run{World: w, t: t, rules: "production", tls: material(t, nodes)}
+	if nodes == 1 {
+		r.rules = "learning"
+	}
+	return r
 }
 
 // converge takes turns until nothing is left to do, checks the forecast of
@@ -156,7 +163,13 @@ func (r *run) cut() { r.Trace = nil }
 // born is a run whose cluster is born, confirmed and converged.
 func born(t *testing.T, seed uint64) *run {
 	t.Helper()
-	r := newRun(t, seed)
+	return bornOf(t, seed, 3)
+}
+
+// bornOf is born of some number of nodes; one is a learning cluster.
+func bornOf(t *testing.T, seed uint64, nodes int) *run {
+	t.Helper()
+	r := newRun(t, seed, nodes)
 	spec := r.fleet("1.21.0", "  log_level: info\n  ui: true")
 	last := r.converge(spec)
 	wantBlock(t, last, diff.ReasonUnapproved)
@@ -268,6 +281,36 @@ func TestAVersionIsStagedEverywhereThenRolledLeaderLast(t *testing.T) {
 		}
 		back := r.converge(r.fleet("1.21.0", "  log_level: info\n  ui: true"))
 		wantBlock(t, back, diff.ReasonDowngrade)
+	}
+}
+
+func TestAClusterOfAnySizeIsBornAndRolled(t *testing.T) {
+	for _, nodes := range []int{1, 5} {
+		r := bornOf(t, 7, nodes)
+		if raft := r.Nodes[0].Vault.Raft; raft.voters() != nodes {
+			t.Fatalf("%d of %d nodes vote", raft.voters(), nodes)
+		}
+		r.cut()
+		last := r.converge(r.fleet("1.21.1", "  log_level: info\n  ui: false"))
+		if got := r.done(); got["install"] != nodes || got["restart"] != nodes || got["unseal"] != nodes || !last.Plan.Empty() {
+			t.Errorf("%d nodes: %v, plan %+v", nodes, got, last.Plan)
+		}
+	}
+}
+
+func TestEverythingPowerCutAtOnceComesBack(t *testing.T) {
+	for seed := range uint64(10) {
+		r := bornOf(t, seed, 5)
+		for _, n := range r.Nodes {
+			n.Reboot(r.spec.Cluster, r.Time)
+		}
+		r.cut()
+		if last := r.converge(r.spec); !last.Plan.Empty() {
+			t.Fatalf("seed %d: %+v", seed, last.Plan)
+		}
+		if got := r.done(); got["unseal"] != 5 || len(got) != 1 {
+			t.Errorf("seed %d: want five unseals and nothing else, got %v", seed, got)
+		}
 	}
 }
 
