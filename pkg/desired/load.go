@@ -231,7 +231,21 @@ func (l *loader) clusters() []*draft {
 				Text: "this file is not read", Hint: "a cluster is a folder: move it to " + strings.TrimSuffix(at, ".yaml") + "/cluster.yaml"})
 		}
 	}
+	l.needClusters(len(drafts))
 	return drafts
+}
+
+// needClusters: a fleet without a cluster is most likely the wrong folder, or a
+// commit that lost one. It would pass every check, and be in sync with nothing.
+func (l *loader) needClusters(found int) {
+	const hint = "write clusters/NAME/cluster.yaml, or name the folder that holds the fleet"
+	switch kind, there := l.repo.types[clustersFolder]; {
+	case found > 0 || l.spec == nil:
+	case !there:
+		l.fail(Place{File: fleetFile}, "the fleet has no folder clusters/, and so no cluster", hint)
+	case kind.IsDir():
+		l.fail(Place{File: clustersFolder}, "the fleet has no cluster: no folder lies in clusters/", hint)
+	}
 }
 
 // outcome sorts good from broken, and all problems by place.
