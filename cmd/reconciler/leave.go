@@ -58,12 +58,15 @@ func newHold(a *app) *cobra.Command {
 }
 
 func newResume(a *app) *cobra.Command {
-	return &cobra.Command{
+	var reason string
+	cmd := &cobra.Command{
 		Use:   "resume CLUSTER",
 		Short: "Lift a hold, and try again what failed too often (--node: of one node)",
 		Args:  arguments(1, 1),
-		RunE:  func(cmd *cobra.Command, args []string) error { return a.resume(cmd.Context(), args[0]) },
+		RunE:  func(cmd *cobra.Command, args []string) error { return a.resume(cmd.Context(), args[0], reason) },
 	}
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for whoever reads it later")
+	return cmd
 }
 
 func (a *app) approve(ctx context.Context, cluster, reason string) error {
@@ -114,20 +117,20 @@ func (a *app) hold(ctx context.Context, cluster, reason, until string) error {
 	return nil
 }
 
-func (a *app) resume(ctx context.Context, cluster string) error {
+func (a *app) resume(ctx context.Context, cluster, reason string) error {
 	s, memory, err := a.remembered(ctx, cluster, false)
 	if err != nil {
 		return err
 	}
 	by, now := who(), time.Now().UTC()
-	err = s.Lift(ctx, cluster, diff.Leave{Kind: diff.LeaveHold, Node: a.node, By: by, At: now})
+	err = s.Lift(ctx, cluster, diff.Leave{Kind: diff.LeaveHold, Node: a.node, By: by, Reason: reason, At: now})
 	held := err == nil
 	if err != nil && !errors.Is(err, store.ErrNoLeave) {
 		return err
 	}
 	failed := failures(memory, a.node)
 	if failed > 0 {
-		if err := s.Grant(ctx, cluster, diff.Leave{Kind: diff.LeaveRetry, Node: a.node, By: by, At: now}); err != nil {
+		if err := s.Grant(ctx, cluster, diff.Leave{Kind: diff.LeaveRetry, Node: a.node, By: by, Reason: reason, At: now}); err != nil {
 			return err
 		}
 	}
@@ -203,7 +206,9 @@ func (a *app) inSpec(ctx context.Context, h host, cluster string, birth, known b
 		return err
 	}
 	want, ok := fleet.Cluster(cluster)
-	switch {
+	switch errs := fleetErrors(fleet.Fleet); {
+	case len(clusterNames(fleet.Fleet)) == 0 && len(errs) > 0:
+		return errs[0]
 	case !ok && !slices.Contains(clusterNames(fleet.Fleet), cluster):
 		return usage("there are: "+strings.Join(clusterNames(fleet.Fleet), ", "), "the fleet has no cluster %q", cluster)
 	case birth && !ok:

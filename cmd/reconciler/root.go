@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -49,6 +51,7 @@ func newRoot(a *app) *cobra.Command {
 		},
 		PersistentPreRunE: func(*cobra.Command, []string) error { return a.checkFlags() },
 	}
+	root.Version = version()
 	root.SuggestionsMinimumDistance = 2
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
@@ -73,6 +76,27 @@ func newRoot(a *app) *cobra.Command {
 		newCheck(a),
 	)
 	return root
+}
+
+// version is what Go knows of how the program was built: the module's version
+// or, of a build from a checkout, its commit.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	settings := map[string]string{}
+	for _, s := range info.Settings {
+		settings[s.Key] = s.Value
+	}
+	text := cmp.Or(info.Main.Version, "(devel)")
+	if commit := settings["vcs.revision"]; commit != "" {
+		text += ", commit " + commit
+		if settings["vcs.modified"] == "true" {
+			text += " with changes"
+		}
+	}
+	return text + ", " + info.GoVersion
 }
 
 func (a *app) addFlags(root *cobra.Command) {
