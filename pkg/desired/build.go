@@ -242,6 +242,7 @@ func (b *builder) buildService() {
 }
 
 func (b *builder) buildAudit() {
+	written := map[string]*value{}
 	for _, item := range b.spec.list("audit") {
 		a := Audit{
 			Path:    b.need(item, "write where the device is mounted, as in path: file", "path"),
@@ -249,9 +250,8 @@ func (b *builder) buildAudit() {
 			Options: item.texts("options"),
 		}
 		if a.Type == "file" {
-			at := b.need(item, "write options: {file_path: /var/log/vault/audit.log}", "options", "file_path")
-			if wrong, hint := mustPath(at); at != "" && at != "stdout" && at != "discard" && wrong != "" {
-				b.fail(item.at("options", "file_path"), "`audit.options.file_path`: "+wrong, hint)
+			if at := b.need(item, "write options: {file_path: /var/log/vault/audit.log}", "options", "file_path"); at != "" {
+				b.checkAuditFile(item, at, written)
 			}
 		}
 		b.draft.cluster.Audit = append(b.draft.cluster.Audit, a)

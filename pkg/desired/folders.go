@@ -88,6 +88,10 @@ func (b *builder) checkFilePath(place Place, at string) {
 		b.fail(place, "files may not write "+at+", which is written from the spec's own keys", "use config, environment_file, service or vault")
 		return
 	}
+	if c.isAuditFile(at) {
+		b.fail(place, "files may not write "+at+", which an audit device writes", "give one of them another path")
+		return
+	}
 	guarded := []string{
 		path.Dir(c.Vault.Path), VersionsFolder, GenerationsFolder, path.Dir(c.Service.UnitPath), c.Storage.Path,
 		"/etc/systemd", "/lib/systemd", "/usr/lib/systemd", "/run", "/boot", "/dev", "/proc", "/sys", "/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin",

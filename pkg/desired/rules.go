@@ -68,6 +68,7 @@ func productionRules() []productionRule {
 		{"even-voters", SeverityWarning, "an even number of voters survives no more losses than one voter less", evenVoters},
 		{"file-storage", SeverityError, "file storage has no high availability, and no snapshot that is consistent", fileStorage},
 		{"explicit-seal", SeverityError, "how the root key is protected is a decision, and must be written down", explicitSeal},
+		{"explicit-keys", SeverityError, "how many shares open Vault, and who holds them, is a decision, and must be written down", explicitKeys},
 		{"one-zone", SeverityWarning, "a zone that fails must not take the quorum with it", oneZone},
 		{"two-audit-devices", SeverityWarning, "Vault stops answering when its only audit device cannot be written, and without one nobody knows who read what", twoAuditDevices},
 		{"no-telemetry", SeverityWarning, "a Vault that nobody measures fails before anybody notices", noTelemetry},
@@ -144,6 +145,16 @@ func explicitSeal(b *builder) []finding {
 	return nil
 }
 
+// explicitKeys is about the clusters that this tool gives birth to and unseals
+// by shares.
+func explicitKeys(b *builder) []finding {
+	c, keys := b.draft.cluster, b.spec.child("keys")
+	if c.Seal.Kind == "shamir" && c.Storage.Kind == "raft" && (keys == nil || keys.builtIn()) {
+		return []finding{{b.placeOf(b.spec, "seal"), "`keys` is missing", "write keys: {secret_shares: 5, secret_threshold: 3, held_by: reconciler}, or held_by: people and their holders"}}
+	}
+	return nil
+}
+
 func oneZone(b *builder) []finding {
 	zones := map[string]int{}
 	for _, n := range b.voters() {
@@ -163,7 +174,7 @@ func oneZone(b *builder) []finding {
 }
 
 func twoAuditDevices(b *builder) []finding {
-	if n := len(b.draft.cluster.Audit); n < 2 {
+	if n := b.draft.cluster.recording(); n < 2 {
 		return []finding{{b.placeOf(b.spec, "audit"), fmt.Sprintf("the cluster has %d of two audit devices", n), "write two of different types, as file and syslog"}}
 	}
 	return nil

@@ -23,6 +23,7 @@ func breaches() map[string][]edit {
 		"even-voters":       inSpec("  - {name: eu-3, address: 10.1.0.13, zone: eu-west-1c}\n", ""),
 		"file-storage":      append([]edit{{spec, "storage: {raft: {path: /opt/vault/data}}", "storage: {file: {path: /opt/vault/data}}"}}, oneNode...),
 		"explicit-seal":     inSpec("seal: shamir\n", ""),
+		"explicit-keys":     inSpec("keys: {secret_shares: 5, secret_threshold: 3, held_by: reconciler}\n", ""),
 		"one-zone":          []edit{{spec, "zone: eu-west-1b", "zone: eu-west-1a"}},
 		"two-audit-devices": []edit{{"environments/production.yaml", "  - {path: syslog, type: syslog}\n", ""}},
 		"no-telemetry":      []edit{{"environments/production.yaml", "  telemetry: {prometheus_retention_time: 24h, disable_hostname: true}\n", ""}},
