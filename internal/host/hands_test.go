@@ -12,6 +12,7 @@ import (
 
 	"github.com/vaultfleet/reconciler/pkg/actual"
 	"github.com/vaultfleet/reconciler/pkg/apply"
+	"github.com/vaultfleet/reconciler/pkg/desired"
 	"github.com/vaultfleet/reconciler/pkg/diff"
 )
 
@@ -35,7 +36,7 @@ func (m *machine) diffPut(role, path, digest string) diff.Put {
 func TestHandsMakeANode(t *testing.T) {
 	m := newMachine(t)
 	target := m.target()
-	unit := "[Service]\nExecStartPre=+-" + ScriptPath + " mark vault\n"
+	unit := "[Service]\n" + desired.MarkCommand("vault") + "\n"
 	target.Files = map[string]string{
 		"/etc/vault.d/vault.hcl": "sha256:" + hexOf(config), "/etc/systemd/system/vault.service": "sha256:" + hexOf(unit),
 		"/etc/vault.d/tls.key": "sha256:" + hexOf("s3cret"), "/etc/vault.d": "",

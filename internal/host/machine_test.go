@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -20,18 +22,22 @@ import (
 )
 
 // machine is a node below a temporary folder: the real script in the real
-// /bin/sh, over shims of systemctl, sudo and the like. It needs no root.
+// /bin/sh, over shims of systemctl, sudo and the like. It never runs as root,
+// where the script knows no other root than the host's: tests that root runs
+// hand the folder and the processes to [nobody].
 type machine struct {
 	t     *testing.T
 	root  string
-	user  string // who runs the tests; owner of all files
+	user  string // who runs the script; owner of all files
 	group string
 
 	mu   sync.Mutex
 	runs []string // command lines of Run
 	drop func(command string) bool
-	uid  uint32 // runs as this user, 0: as we are
 }
+
+// nobody is the user and the group without rights of every Linux.
+const nobody = 65534
 
 func newMachine(t *testing.T) *machine {
 	t.Helper()
@@ -40,11 +46,20 @@ func newMachine(t *testing.T) *machine {
 		t.Fatal(err)
 	}
 	m := &machine{t: t, root: root}
-	u, err := user.Current()
+	uid, gid := os.Getuid(), os.Getgid()
+	if uid == 0 {
+		uid, gid = nobody, nobody
+		for _, p := range []string{root, filepath.Dir(root)} { // of t.TempDir, for its owner alone
+			if err := os.Chmod(p, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	u, err := user.LookupId(strconv.Itoa(uid))
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := user.LookupGroupId(u.Gid)
+	g, err := user.LookupGroupId(strconv.Itoa(gid))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,6 +73,8 @@ func newMachine(t *testing.T) *machine {
 			t.Fatal(err)
 		}
 	}
+	m.writeMode("/node.sh", script, 0o755)
+	m.own(root)
 	m.write("/etc/machine-id", "0123456789abcdef0123456789abcdef\n")
 	m.write("/etc/passwd", m.user+":x:0:0::/:/bin/sh\n")
 	m.write("/etc/group", m.group+":x:0:\n")
@@ -67,9 +84,7 @@ func newMachine(t *testing.T) *machine {
 
 // stop ends the process that the systemctl shim started.
 func (m *machine) stop() {
-	cmd := exec.Command("systemctl", "stop", "vault.service")
-	cmd.Path, cmd.Env = filepath.Join(m.root, "shims/systemctl"), m.env()
-	_ = cmd.Run() // nothing may be running
+	_ = m.exec(nil, filepath.Join(m.root, "shims/systemctl"), "stop", "vault.service") // nothing may be running
 }
 
 func (m *machine) env() []string {
@@ -92,6 +107,37 @@ func (m *machine) writeMode(path, text string, mode os.FileMode) {
 	}
 	if err := os.Chmod(p, mode); err != nil {
 		m.t.Fatal(err)
+	}
+	for ; p != m.root; p = filepath.Dir(p) {
+		m.own(p)
+	}
+}
+
+// own gives a file or folder, and what is below it, to who runs the script.
+func (m *machine) own(path string) {
+	m.t.Helper()
+	if os.Getuid() != 0 {
+		return
+	}
+	err := filepath.WalkDir(path, func(p string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(p, nobody, nobody)
+	})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// mkdir makes a folder, as an operator does.
+func (m *machine) mkdir(path string) {
+	m.t.Helper()
+	if err := os.MkdirAll(m.root+path, 0o755); err != nil {
+		m.t.Fatal(err)
+	}
+	for p := m.root + path; p != m.root; p = filepath.Dir(p) {
+		m.own(p)
 	}
 }
 
@@ -128,15 +174,15 @@ func (m *machine) calls() []string {
 // sh runs the script as sudo would.
 func (m *machine) sh(stdin string, args ...string) Output {
 	m.t.Helper()
-	return m.exec(strings.NewReader(stdin), append([]string{"/bin/sh", "node.sh"}, args...)...)
+	return m.exec(strings.NewReader(stdin), append([]string{"/bin/sh", m.root + "/node.sh"}, args...)...)
 }
 
 func (m *machine) exec(stdin io.Reader, words ...string) Output {
 	m.t.Helper()
 	cmd := exec.Command(words[0], words[1:]...)
-	cmd.Env, cmd.Stdin = m.env(), stdin
-	if m.uid != 0 && os.Getuid() == 0 {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: m.uid, Gid: m.uid}}
+	cmd.Dir, cmd.Env, cmd.Stdin = m.root, m.env(), stdin
+	if os.Getuid() == 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	}
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs

@@ -24,14 +24,15 @@ umask 077
 export LC_ALL=C TZ=UTC
 PROTOCOL=1
 
-# The tests run this below a folder of their own, without root. Nobody gets
-# there through sudo: it drops the variable, and it sets SUDO_UID.
-ROOT=''
-if [ -n "${RECONCILER_NODE_ROOT-}" ] && [ -z "${SUDO_UID-}" ]; then
-	ROOT=$RECONCILER_NODE_ROOT
-fi
-PATH=${ROOT:+$ROOT/shims:}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+# Tests run this below a folder of their own. Never as root: whoever can write
+# the environment of a program (a unit's EnvironmentFile, say) is not root yet.
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
+ROOT=''
+if [ -n "${RECONCILER_NODE_ROOT-}" ] && [ "$(id -u)" != 0 ]; then
+	ROOT=$RECONCILER_NODE_ROOT
+	PATH=$ROOT/shims:$PATH
+fi
 
 SELF=$ROOT/usr/local/libexec/reconciler-node
 CONF=$ROOT/etc/reconciler-node
@@ -81,6 +82,10 @@ is_digest() {
 	case $1 in *[!0-9a-f]*) return 1 ;; esac
 	[ ${#1} -eq 64 ]
 }
+is_invocation() {
+	case $1 in *[!0-9a-f]*) return 1 ;; esac
+	[ ${#1} -eq 32 ]
+}
 is_mode() {
 	case $1 in [02][0-7][0-7][0-7]) return 0 ;; esac
 	return 1
@@ -105,12 +110,25 @@ need() { # KIND VALUE
 }
 
 # Whoever owns one of these owns the host. They are neither written nor read out.
+# Each pattern holds for all below it, too. Of systemd's, a unit may be written.
 guarded() {
+	if unit_place "$1"; then return 1; fi
 	case $1/ in
 	/etc/passwd* | /etc/shadow* | /etc/group* | /etc/gshadow* | /etc/sudo* | /etc/pam* | /etc/security/* | /etc/ssh/* | \
-		/etc/cron* | /etc/profile* | /etc/ld.so* | /etc/nsswitch* | /etc/reconciler-node/* | /root/* | /home/* | /proc/* | \
-		/sys/* | /dev/* | /boot/* | /run/* | /var/run/* | /var/lib/reconciler-node/* | /usr/local/libexec/* | \
-		/opt/vault/generations/* | /opt/vault/versions/*) return 0 ;;
+		/etc/cron* | /etc/anacron* | /var/spool/cron/* | /var/spool/at/* | /etc/profile* | /etc/environment* | /etc/ld.so* | \
+		/etc/nsswitch* | /etc/init* | /etc/rc* | /etc/systemd/* | /usr/local/lib/systemd/* | /usr/lib/systemd/* | \
+		/lib/systemd/* | /etc/udev/* | /etc/apt/* | /etc/logrotate* | /etc/polkit* | /etc/dbus-1/* | /etc/tmpfiles.d/* | \
+		/etc/modprobe.d/* | /etc/kernel/* | /etc/network/* | /etc/NetworkManager/* | /etc/reconciler-node/* | /root/* | \
+		/home/* | /proc/* | /sys/* | /dev/* | /boot/* | /run/* | /var/run/* | /var/lib/reconciler-node/* | \
+		/usr/local/libexec/* | /opt/vault/generations/* | /opt/vault/versions/*) return 0 ;;
+	esac
+	return 1
+}
+# unit_place PATH: where a unit of ours may lie. Its name is for permit to judge.
+unit_place() {
+	case $1 in
+	*/systemd/system/*/*) return 1 ;;
+	/etc/systemd/system/*.service | /usr/local/lib/systemd/system/*.service) return 0 ;;
 	esac
 	return 1
 }
@@ -506,9 +524,12 @@ check() { # SHA256 FILE
 # inside PATH: the folder it lies in is, links followed, nowhere that is guarded.
 inside() {
 	permit_path "$1"
-	real=$(readlink -m -- "$ROOT${1%/*}")
+	real=$(readlink -m -- "$ROOT${1%/*}")/${1##*/}
 	real=${real#"$ROOT"}
-	if guarded "$real" || guarded "$real/${1##*/}"; then die 77 "$1 leads to $real, where nothing is ever touched"; fi
+	# A unit is reached by its own name, never through a link that leads to it.
+	if guarded "$real" || { [ "$real" != "$1" ] && unit_place "$real"; }; then
+		die 77 "$1 leads to $real, where nothing is ever touched"
+	fi
 }
 # owner OWNER GROUP
 owner() {
@@ -532,6 +553,7 @@ verb_folder() { # PATH OWNER GROUP MODE…
 		owner "$2" "$3"
 		need mode "$4"
 		inside "$1"
+		if unit_place "$1"; then die 77 "$1 is no place for a folder"; fi
 		[ ! -L "$ROOT$1" ] || die 65 "$1 is a link; its owner and mode are a person's to set"
 		touched=1
 		(umask 022 && mkdir -p "$ROOT${1%/*}")
@@ -589,8 +611,7 @@ verb_stage() {
 	find "$GENERATIONS" -mindepth 1 -maxdepth 1 -name '*.new' -exec rm -rf {} +
 	new=$GENERATIONS/$1.new
 	trap 'rm -rf -- "$new"' EXIT
-	mkdir "$new"
-	chmod 0755 "$new"
+	mkdir "$new" # for root alone, until it goes live
 	: >"$new/list"
 	count=0
 	while read -r word role mode owner group digest size path; do
@@ -616,8 +637,8 @@ stage_file() { # ROLE MODE OWNER GROUP SHA256 SIZE PATH
 	need path "$7"
 	inside "$7"
 	case $1:$7 in
-	unit:/etc/systemd/system/*.service | unit:/usr/local/lib/systemd/system/*.service) ;;
-	unit:* | *:/etc/systemd/* | *:/usr/* | *:/bin/* | *:/sbin/* | *:/lib*) die 77 "$7 is no place for a $1" ;;
+	unit:*) unit_place "$7" || die 77 "$7 is no place for a unit" ;;
+	*:/etc/systemd/* | *:/usr/* | *:/bin/* | *:/sbin/* | *:/lib*) die 77 "$7 is no place for a $1" ;;
 	esac
 	if [ "$1" = unit ]; then
 		unit=${7##*/}
@@ -665,6 +686,7 @@ flip() {
 	gen=$GENERATIONS/$1
 	[ ! -d "$gen.new" ] || mv -T -- "$gen.new" "$gen"
 	[ -f "$gen/manifest" ] || die 65 "generation $1 was not staged"
+	chmod 0755 "$gen"
 	while read -r kind role path; do
 		[ "$kind" = new ] || continue
 		[ ! -d "$ROOT$path" ] || die 65 "$path is a folder"
@@ -683,6 +705,9 @@ flip() {
 	done <"$gen/manifest"
 	[ "$old" = "$1" ] ||
 		find "$GENERATIONS" -mindepth 1 -maxdepth 1 -type d ! -name "$1" ! -name "${old:-$1}" ! -name adopted -exec rm -rf {} +
+	# What is not live is for root alone: a mode that somebody had widened, on a
+	# key for example, stays as it was on the file of the generation before.
+	find "$GENERATIONS" -mindepth 1 -maxdepth 1 -type d ! -name "$1" -exec chmod 0700 {} +
 }
 
 # usable VERSION SHA256 LINK: that binary is at LINK already, or can be.
@@ -765,8 +790,9 @@ infer() {
 mark() {
 	if [ $# -ne 1 ] || [ -n "${SUDO_UID-}" ]; then die 64 'usage, in a unit: ExecStartPre=+-reconciler-node mark SERVICE'; fi
 	need name "$1"
+	is_invocation "${INVOCATION_ID-}" || die 64 'systemd names no invocation'
 	[ -f "$STATE/marks/$1" ] || return 0
-	inputs "$1" | put_mark "$1" "${INVOCATION_ID-}"
+	inputs "$1" | put_mark "$1" "$INVOCATION_ID"
 }
 
 # ---- The service ----
@@ -775,10 +801,27 @@ begin() { # SERVICE
 	before=$(property "$1" InvocationID)
 	lines=$(inputs "$1")
 	systemctl reset-failed "$1.service" 2>/dev/null || :
-	systemctl start "$1.service"
+	said=$(systemctl start "$1.service" 2>&1) || mourn "$1" "$said"
 	now=$(property "$1" InvocationID)
 	if [ "$now" = "$before" ] || [ -z "$lines" ]; then return; fi
 	printf '%s\n' "$lines" | put_mark "$1" "$now"
+}
+# mourn SERVICE TEXT: why a start failed is what the service said last. Without
+# that, TEXT of systemctl has to do.
+mourn() {
+	last=$(last_words "$1" "$(property "$1" InvocationID)")
+	die 1 "$1.service does not start; it said (journalctl -u $1 has it all): ${last:-$2}"
+}
+# last_words SERVICE INVOCATION: at most 5 lines and 600 bytes, of plain text.
+# Nothing that may be a key or a token: PEM, Vault's tokens, any long code.
+last_words() {
+	is_invocation "$2" || return 0
+	timeout 10 journalctl --sync 2>/dev/null || : # the journal is written a little later than it is said
+	timeout 10 journalctl --quiet --no-pager -o cat -n 50 -u "$1.service" "_SYSTEMD_INVOCATION_ID=$2" 2>/dev/null |
+		head -c 65536 | tr '\t' ' ' | tr -cd '\n -~' |
+		sed -E -e '/-----BEGIN/,/-----END/d' -e '/-----END/d' -e '/(^|[^A-Za-z0-9])(hv[sbr]\.|[sbr]\.[A-Za-z0-9_-]{8})/d' \
+			-e '/[A-Za-z0-9+=_-]{40}/d' -e '/^[A-Za-z0-9+\/=]{40,}$/d' -e '/AGE-SECRET-KEY/d' -e '/^ *$/d' -e 's/^(.{300}).*/\1.../' |
+		tail -n 5 | tail -c 600 || :
 }
 # halt SERVICE: cleanly, and until its process is gone: a second Vault on the
 # same data would wait for the first one's lock.

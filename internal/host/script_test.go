@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/vaultfleet/reconciler/pkg/desired"
 )
 
 const holder = "reconciler@ops-1"
@@ -276,7 +278,7 @@ func TestBinary(t *testing.T) {
 // another version, and edited by hand in between.
 func TestGenerations(t *testing.T) {
 	m := newMachine(t).installed()
-	unit := "[Service]\nExecStartPre=+-/usr/local/libexec/reconciler-node mark vault\n"
+	unit := "[Service]\n" + desired.MarkCommand("vault") + "\n"
 	marks := "config /etc/vault.d/vault.hcl\nunit /etc/systemd/system/vault.service\nfile /etc/vault.d/tls.crt\n"
 	m.must(fakeVault, "binary", "1", holder, "op1", "1.21.0", hexOf(fakeVault))
 	m.must(stream(m.put("config", "/etc/vault.d/vault.hcl", "v = 1\n"), m.put("unit", "/etc/systemd/system/vault.service", unit), m.put("file", "/etc/vault.d/tls.crt", "cert 1")),
@@ -410,9 +412,7 @@ func TestRestartComesBackWhenTheFlipFails(t *testing.T) {
 	m.must(stream(m.put("config", "/etc/vault.d/vault.hcl", "v = 1\n"), m.put("unit", "/etc/systemd/system/vault.service", "[Service]\n")), "stage", "1", holder, "op1", "g1")
 	m.must("", "activate", "1", holder, "op1", "g1", "-", "-", "/usr/local/bin/vault", "start", "vault")
 	m.must(stream(m.put("file", "/etc/vault.d/x", "x")), "stage", "1", holder, "op2", "g2")
-	if err := os.MkdirAll(m.root+"/etc/vault.d/x", 0o755); err != nil { // where a file should go
-		t.Fatal(err)
-	}
+	m.mkdir("/etc/vault.d/x") // where a file should go
 	m.calls()
 	out := m.sh("", "activate", "1", holder, "op2", "g2", "-", "-", "/usr/local/bin/vault", "restart", "vault")
 	if out.Exit != 1 {
