@@ -21,6 +21,11 @@ import (
 //   - Wants= instead of Requires=: a host whose network-online.target fails may
 //     still reach its peers.
 //   - EnvironmentFile=- : a missing file must not keep Vault down.
+//   - UnsetEnvironment=: that file reaches every line of the unit, also the one
+//     that runs as root, and no setting keeps it from one line alone. So what the
+//     dynamic loader and libc obey before a program can clear its environment,
+//     to load code or to write files, is taken out of the whole unit, wherever
+//     that file came from (systemd.exec(5): applied last; ld.so(8)).
 //   - MemorySwapMax=0: root keys never reach a swap device, with or without mlock.
 //   - CapabilityBoundingSet keeps CAP_IPC_LOCK even without mlock, where nothing
 //     grants it: packages put that capability on the binary (setcap), and the
@@ -39,6 +44,7 @@ Type=notify
 User={user}
 Group={group}
 EnvironmentFile=-{environment}
+{unset}
 {mark}
 ExecStart={binary} server -config={config}
 ExecReload=/bin/kill --signal HUP $MAINPID
@@ -62,14 +68,20 @@ CapabilityBoundingSet=CAP_IPC_LOCK
 WantedBy=multi-user.target
 `
 
+// UnsetLoader is the line of a unit that keeps what the dynamic loader obeys out
+// of each of its programs, MarkCommand's among them.
+const UnsetLoader = "UnsetEnvironment=LD_PRELOAD LD_LIBRARY_PATH LD_AUDIT LD_DEBUG LD_DEBUG_OUTPUT LD_PROFILE LD_PROFILE_OUTPUT LD_ORIGIN_PATH LD_TRACE_LOADED_OBJECTS GLIBC_TUNABLES GCONV_PATH LOCPATH NLSPATH MALLOC_TRACE"
+
 // MarkCommand is the line of a unit that writes down what Vault is about to be
 // started with: the node script copies configuration, environment and unit to
 // /run/reconciler-node/started/SERVICE/. It stands in the unit because systemd
 // starts Vault without us, at boot and after a failure. "+" runs it as root,
 // outside the unit's sandbox; "-" lets Vault start where the script is missing.
-// A verbatim unit that should be seen through needs this very line.
+// "env -i" keeps the unit's environment away from it: a commit may write that,
+// and must not steer what runs as root. A verbatim unit that should be seen
+// through needs this very line, and [UnsetLoader].
 func MarkCommand(service string) string {
-	return "ExecStartPre=+-/usr/local/libexec/reconciler-node mark " + service
+	return "ExecStartPre=+-/usr/bin/env -i INVOCATION_ID=${INVOCATION_ID} /usr/local/libexec/reconciler-node mark " + service
 }
 
 // unit is NAME.service.
@@ -102,6 +114,7 @@ func (r *renderer) unit(disableMlock bool) []byte {
 		"{binary}", r.cluster.Vault.Path,
 		"{user}", s.User,
 		"{group}", s.Group,
+		"{unset}", UnsetLoader,
 		"{mark}", MarkCommand(s.Name),
 		"{mounts}", lineIf(data != "", "RequiresMountsFor="+data),
 		// A hardware security module is a device.

@@ -61,7 +61,7 @@ func TestUnitSaysWhatVaultNeeds(t *testing.T) {
 		{"Service", "User", "vault"},
 		{"Service", "Group", "vault"},
 		{"Service", "EnvironmentFile", "-/etc/vault.d/vault.env"},
-		{"Service", "ExecStartPre", "+-/usr/local/libexec/reconciler-node mark vault"},
+		{"Service", "ExecStartPre", "+-/usr/bin/env -i INVOCATION_ID=${INVOCATION_ID} /usr/local/libexec/reconciler-node mark vault"},
 		{"Service", "ExecStart", "/usr/local/bin/vault server -config=/etc/vault.d/vault.hcl"},
 		{"Service", "ExecReload", "/bin/kill --signal HUP $MAINPID"},
 		{"Service", "Restart", "on-failure"},
@@ -77,6 +77,23 @@ func TestUnitSaysWhatVaultNeeds(t *testing.T) {
 	}
 	if !slices.Contains(unit, setting{"Service", "ExecStartPre", strings.TrimPrefix(MarkCommand("vault"), "ExecStartPre=")}) {
 		t.Errorf("the unit does not hold the line of MarkCommand")
+	}
+}
+
+// What a commit writes into the environment reaches the line that runs as root
+// only through the loader, and there it is cut off.
+func TestUnitKeepsTheLoaderFromTheEnvironment(t *testing.T) {
+	unit := unitOf(t, productionNode, nil)
+	unset := strings.Fields(strings.Join(valuesOf(unit, "Service", "UnsetEnvironment"), " "))
+	for _, name := range []string{"LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "LD_DEBUG_OUTPUT", "LD_PROFILE_OUTPUT", "GLIBC_TUNABLES", "GCONV_PATH", "LOCPATH"} {
+		if !slices.Contains(unset, name) {
+			t.Errorf("%s of the environment file would reach what runs as root", name)
+		}
+	}
+	for _, line := range valuesOf(unit, "Service", "ExecStartPre") {
+		if strings.HasPrefix(line, "+") && !strings.HasPrefix(line, "+-/usr/bin/env -i ") {
+			t.Errorf("%q runs as root with an environment that a commit can write", line)
+		}
 	}
 }
 
