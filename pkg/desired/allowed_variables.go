@@ -40,6 +40,13 @@ func specVariables() map[string]string {
 	}
 }
 
+// startsPrograms says that a variable of an allowed prefix names a program, or
+// a file that may name one: Vault's command line runs the token helper of its
+// own configuration, and its ssh.
+func startsPrograms(name string) bool {
+	return slices.Contains([]string{"VAULT_CONFIG_PATH", "VAULT_SSH_EXECUTABLE", "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES"}, name)
+}
+
 // checkEnvironment holds the names of environment_file to the list.
 func (b *builder) checkEnvironment() {
 	file := b.spec.child("environment_file")
@@ -55,11 +62,15 @@ func (b *builder) checkEnvironment() {
 
 func mustVariable(name string) (wrong, hint string) {
 	text := "`environment_file` may not set " + printable(name)
-	if key := specVariables()[name]; key != "" {
+	ofVault := name
+	if rest, openBao := strings.CutPrefix(name, "BAO_"); openBao {
+		ofVault = "VAULT_" + rest // OpenBao's name for the same
+	}
+	if key := specVariables()[ofVault]; key != "" {
 		return text + ", which would win over the spec's own `" + key + "`", "write `" + key + "`"
 	}
-	if name == "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES" {
-		return text + ", which lets a file of credentials run programs", "use credentials that run none"
+	if startsPrograms(ofVault) {
+		return text + ", which can start a program on the node", "remove it: a Vault server does not need it"
 	}
 	allowed := allowedVariables()
 	if slices.Contains(allowed, name) {

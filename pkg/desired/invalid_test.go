@@ -228,6 +228,8 @@ func invalid() []struct {
 		{62, "variable that weakens Go in the environment", inSpec("NO_PROXY:", "GODEBUG: tlsrsakex=1, NO_PROXY:")},
 		{62, "variable that is misspelt in the environment", inSpec("NO_PROXY:", "HTTP_PROXI: \"http://p\", NO_PROXY:")},
 		{62, "variable that is a prefix alone in the environment", inSpec("NO_PROXY:", "VAULT_: x, NO_PROXY:")},
+		{62, "variable of a token helper in the environment", inSpec("NO_PROXY:", "VAULT_CONFIG_PATH: /opt/vault/x, NO_PROXY:")},
+		{62, "variable that wins over api_addr on OpenBao in the environment", inSpec("NO_PROXY:", "BAO_API_ADDR: \"https://x\", NO_PROXY:")},
 		{62, "variable that wins over node_id in the environment", inSpec("NO_PROXY:", "VAULT_RAFT_NODE_ID: one, NO_PROXY:")},
 		{62, "password in a URL", inSpec("http://proxy.internal:3128", "http://u:p@proxy.internal:3128")},
 		{62, "token of one node's config", inSpec("zone: eu-west-1a", "zone: eu-west-1a, config: {telemetry: {circonus_api_token: x}}")},
