@@ -30,6 +30,8 @@ func unbuiltKeys() []unbuiltKey {
 		{path: "seal.ocikms"},
 		{path: "seal.pkcs11"},
 		{path: "nodes[].state", built: []string{"present"}},
+		{path: "ssh.api", built: []string{"tunnel", "direct"}},
+		{path: "nodes[].ssh.api", built: []string{"tunnel", "direct"}},
 	}
 }
 
