@@ -801,23 +801,25 @@ begin() { # SERVICE
 	before=$(property "$1" InvocationID)
 	lines=$(inputs "$1")
 	systemctl reset-failed "$1.service" 2>/dev/null || :
-	said=$(systemctl start "$1.service" 2>&1) || mourn "$1" "$said"
+	from=$(date +%s)
+	said=$(systemctl start "$1.service" 2>&1) || mourn "$1" "$said" "$from"
 	now=$(property "$1" InvocationID)
 	if [ "$now" = "$before" ] || [ -z "$lines" ]; then return; fi
 	printf '%s\n' "$lines" | put_mark "$1" "$now"
 }
-# mourn SERVICE TEXT: why a start failed is what the service said last. Without
-# that, TEXT of systemctl has to do.
+# mourn SERVICE TEXT SINCE: why a start failed is what the service said last.
+# Without that, TEXT of systemctl has to do.
 mourn() {
-	last=$(last_words "$1" "$(property "$1" InvocationID)")
+	last=$(last_words "$1" "$3")
 	die 1 "$1.service does not start; it said (journalctl -u $1 has it all): ${last:-$2}"
 }
-# last_words SERVICE INVOCATION: at most 5 lines and 600 bytes, of plain text.
-# Nothing that may be a key or a token: PEM, Vault's tokens, any long code.
+# last_words SERVICE SINCE: at most 5 lines and 600 bytes, of plain text, said
+# since that second. Nothing that may be a key or a token: PEM, Vault's tokens,
+# any long code. The unit tells the lines apart, not the invocation: journald
+# finds no invocation for a process that is gone when its line arrives.
 last_words() {
-	is_invocation "$2" || return 0
 	timeout 10 journalctl --sync 2>/dev/null || : # the journal is written a little later than it is said
-	timeout 10 journalctl --quiet --no-pager -o cat -n 50 -u "$1.service" "_SYSTEMD_INVOCATION_ID=$2" 2>/dev/null |
+	timeout 10 journalctl --quiet --no-pager -o cat -n 50 --since "@$2" "_SYSTEMD_UNIT=$1.service" 2>/dev/null |
 		head -c 65536 | tr '\t' ' ' | tr -cd '\n -~' |
 		sed -E -e '/-----BEGIN/,/-----END/d' -e '/-----END/d' -e '/(^|[^A-Za-z0-9])(hv[sbr]\.|[sbr]\.[A-Za-z0-9_-]{8})/d' \
 			-e '/[A-Za-z0-9+=_-]{40}/d' -e '/^[A-Za-z0-9+\/=]{40,}$/d' -e '/AGE-SECRET-KEY/d' -e '/^ *$/d' -e 's/^(.{300}).*/\1.../' |
