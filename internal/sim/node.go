@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -198,5 +197,5 @@ func cloneMark(m *actual.Mark) *actual.Mark {
 	if m == nil {
 		return nil
 	}
-	return &actual.Mark{Files: maps.Clone(m.Files), Config: maps.Clone(m.Config), Unit: cmp.Or(m.Unit, "")}
+	return &actual.Mark{Files: maps.Clone(m.Files), Config: maps.Clone(m.Config), Unit: m.Unit}
 }
