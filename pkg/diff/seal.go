@@ -298,28 +298,3 @@ func (s *situation) leader() string {
 	}
 	return ""
 }
-
-// immutableKeys are the keys of a configuration that cannot change under a
-// living node, as far as they differ.
-func immutableKeys(from, to map[string]string) []string {
-	var keys []string
-	for _, m := range []map[string]string{from, to} {
-		for k := range m {
-			if immutableKey(k) && from[k] != to[k] && !slices.Contains(keys, k) {
-				keys = append(keys, k)
-			}
-		}
-	}
-	slices.Sort(keys)
-	return keys
-}
-
-// immutableKey says that a key names the storage, its path, the node's raft ID
-// or the kind of seal.
-func immutableKey(key string) bool {
-	switch key {
-	case "storage.raft.path", "storage.raft.node_id", "storage.file.path", "storage.consul.path":
-		return true
-	}
-	return len(key) > len("seal.") && key[:len("seal.")] == "seal."
-}
