@@ -19,36 +19,34 @@ const (
 // something that no one here can hurry, or failed. It returns the last turn.
 // Seen hears of every turn, before the next begins.
 func Converge(ctx context.Context, p Ports, spec Spec, seen func(Turned)) Turned {
-	quiet := p.Clock.Now()
-	last, acted := "", false
+	k := Keeping{Order: func() (Ports, Spec, error) { return p, spec, nil }, Wait: p.Clock.Sleep, Seen: seen}
+	return k.converge(ctx, &pace{})
+}
+
+// converge takes turns of what is ordered until it is at rest.
+func (k Keeping) converge(ctx context.Context, pace *pace) Turned {
+	acted := false
 	for {
-		t := Turn(ctx, p, spec)
-		if seen != nil {
-			seen(t)
+		p, spec, err := k.Order()
+		t := Turned{Cluster: spec.Cluster.Name, Err: err}
+		if err == nil {
+			t = Turn(ctx, p, spec)
 		}
-		now := p.Clock.Now()
-		if sign := signature(t); sign != last || len(t.Results) > 0 {
-			last, quiet = sign, now
-		}
+		k.seen(t)
 		acted = acted || len(t.Results) > 0
+		if ctx.Err() == nil && t.Err == nil {
+			wait, more := pace.after(t, p.Clock.Now())
+			if !more || k.Wait(ctx, wait) != nil && !acted {
+				return t
+			}
+		}
 		switch {
-		case ctx.Err() != nil && acted:
-			return mend(ctx, p, spec, t, seen)
+		case ctx.Err() != nil && acted && err == nil:
+			return k.mend(ctx, p, spec, t)
 		case ctx.Err() != nil:
 			t.Err = context.Cause(ctx) // what it saw was cut short, and nothing was done
 			return t
-		}
-		if t.Err != nil {
-			return t
-		}
-		if len(t.Results) > 0 {
-			continue
-		}
-		until, soon := soonest(t.Plan, now)
-		if !soon || now.Sub(quiet) > settleFor {
-			return t
-		}
-		if p.Clock.Sleep(ctx, until) != nil {
+		case t.Err != nil:
 			return t
 		}
 	}
@@ -58,7 +56,7 @@ func Converge(ctx context.Context, p Ports, spec Spec, seen func(Turned)) Turned
 // down or sealed that its next wave would have brought back: that much is still
 // done, and nothing else. The last look is a whole one, not the one that the
 // interrupt cut short.
-func mend(ctx context.Context, p Ports, spec Spec, t Turned, seen func(Turned)) Turned {
+func (k Keeping) mend(ctx context.Context, p Ports, spec Spec, t Turned) Turned {
 	ctx = context.WithoutCancel(ctx)
 	end := p.Clock.Now().Add(settleFor)
 	for {
@@ -68,9 +66,7 @@ func mend(ctx context.Context, p Ports, spec Spec, t Turned, seen func(Turned)) 
 			return look
 		}
 		t = Turn(ctx, p, spec)
-		if seen != nil {
-			seen(t)
-		}
+		k.seen(t)
 		if t.Err != nil || len(t.Results) == 0 {
 			return t
 		}
@@ -97,6 +93,25 @@ func soonest(plan diff.Plan, now time.Time) (time.Duration, bool) {
 		wait = max(wait, w.Until.Sub(now))
 	}
 	return wait, wait <= settleFor
+}
+
+// pace is how fast the turns of a cluster follow one another.
+type pace struct {
+	sign  string    // of the last turn
+	quiet time.Time // since when it is the same
+}
+
+// after is how long to wait after a turn; false: the cluster is at rest. What
+// was done is looked at again at once.
+func (p *pace) after(t Turned, now time.Time) (time.Duration, bool) {
+	if sign := signature(t); sign != p.sign || len(t.Results) > 0 {
+		p.sign, p.quiet = sign, now
+	}
+	if len(t.Results) > 0 {
+		return 0, true
+	}
+	wait, soon := soonest(t.Plan, now)
+	return wait, soon && now.Sub(p.quiet) <= settleFor
 }
 
 // signature changes whenever a plan does.

@@ -11,6 +11,7 @@ import (
 	"maps"
 	"reflect"
 	"strings"
+	"time"
 
 	"github.com/vaultfleet/reconciler/pkg/actual"
 	"github.com/vaultfleet/reconciler/pkg/apply"
@@ -20,6 +21,7 @@ import (
 // Turned is what one turn came to.
 type Turned struct {
 	Cluster string
+	At      time.Time // when the plan was made
 	Have    []actual.Node
 	Memory  diff.Memory
 	Plan    diff.Plan
@@ -66,6 +68,7 @@ func Look(ctx context.Context, p Ports, spec Spec) Turned {
 		return t
 	}
 	now := p.Clock.Now()
+	t.At = now
 	t.Plan = diff.Cluster(spec.Cluster, t.Have, t.Memory, nil, now)
 	t.Plan.Commit = spec.Commit
 	if t.Plan.Empty() {
@@ -84,7 +87,7 @@ func (p Ports) look(ctx context.Context, spec Spec) ([]actual.Node, diff.Memory,
 	have := actual.Probe(ctx, p.Host, p.Each, diff.Targets(spec.Cluster, m))
 	now := p.Clock.Now()
 	err = p.remember(ctx, spec, func(stored diff.Memory) diff.Memory {
-		m = diff.Remember(stored, spec.Cluster, have, now)
+		m = diff.Remember(stored, spec.Cluster, have, now).Accept(spec.Cluster, spec.Commit)
 		return m
 	})
 	return have, m, err

@@ -166,6 +166,7 @@ func (b *builder) buildCluster() bool {
 	}
 	c.Vault = Vault{Version: b.need(v, "write the exact version, as in vault: {version: 1.21.0}", "vault", "version"), Path: v.str("vault", "path")}
 	c.Artefacts = b.l.result.Lock[c.Vault.Version]
+	c.Releases = b.l.result.Releases
 	b.buildStorage()
 	b.buildSeal()
 	b.buildService()

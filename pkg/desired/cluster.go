@@ -50,6 +50,7 @@ type Cluster struct {
 
 	Vault     Vault
 	Artefacts map[string]Artefact // of Vault.Version by platform; empty: the lock has no entry
+	Releases  Releases            // where that version comes from
 	CA        []byte              // PEM that Vault's certificates are checked against; nil: none named
 	CASource  string              // the repo path of CA
 	CAPath    string              // where CA lies on the nodes; empty: no file has it as its source

@@ -3,6 +3,8 @@ package diff
 import (
 	"slices"
 	"time"
+
+	"github.com/vaultfleet/reconciler/pkg/desired"
 )
 
 // Memory is what neither the repo nor the nodes can tell of one cluster: the
@@ -11,6 +13,7 @@ type Memory struct {
 	Known     bool              `json:"known"` // false: new, or lost; nothing is initialised or unsealed unasked
 	ClusterID string            `json:"cluster_id,omitempty"`
 	Birth     Birth             `json:"birth"`
+	Accepted  Accepted          `json:"accepted,omitzero"` // the spec that is in force
 	Good      Standing          `json:"good"`              // the last spec that was converged on
 	CAs       [][]byte          `json:"cas,omitempty"`     // PEM of Good
 	Members   []Member          `json:"members,omitempty"` // by name; all ever in raft, also those that the spec dropped
@@ -18,6 +21,14 @@ type Memory struct {
 	Secrets   map[string]string `json:"secrets,omitempty"` // "age:…" or "secret:…" → digest of the plaintext that was placed
 	Newest    string            `json:"newest,omitempty"`  // highest version that was ever active
 	Leaves    []Leave           `json:"leaves,omitempty"`
+}
+
+// Accepted is the spec that is in force: the last that could be read and that
+// this machine allows. It stays in force while git is gone, and while a newer
+// commit is broken. Commit is the first that had it.
+type Accepted struct {
+	Commit string `json:"commit"`
+	Digest string `json:"digest"`
 }
 
 // Standing is a spec that a cluster converged on. Since is zero while it is
@@ -140,6 +151,15 @@ func (m Memory) Member(name string) Member {
 		}
 	}
 	return Member{Name: name}
+}
+
+// Accept is the memory once a spec of a commit is acted on. A spec of no commit,
+// such as a folder's, leaves no trace: there would be no way back to it.
+func (m Memory) Accept(want desired.Cluster, commit string) Memory {
+	if commit != "" && m.Accepted.Digest != want.Digest {
+		m.Accepted = Accepted{Commit: commit, Digest: want.Digest}
+	}
+	return m
 }
 
 // Unsure says that something was seen once that only a second look can tell from
