@@ -73,11 +73,11 @@ func (r *applying) run(ctx context.Context) error {
 		return err
 	}
 	fleet.Fleet = h.judged(fleet.Fleet)
-	whole, broken, err := r.chosen(fleet.Fleet)
+	whole, broken, err := r.chosen(ctx, h, fleet)
 	if err != nil {
 		return err
 	}
-	w, err := newWorld(h, fleet.Fleet)
+	w, err := newWorld(h)
 	if err != nil {
 		return err
 	}
@@ -127,18 +127,18 @@ func (r *applying) limits() (*report.Document, error) {
 	return &document, nil
 }
 
-func (r *applying) apply(ctx context.Context, w *world, source report.Source, whole []desired.Cluster, broken []desired.Broken, limits *report.Document) error {
+func (r *applying) apply(ctx context.Context, w *world, source report.Source, whole []wanted, broken []desired.Broken, limits *report.Document) error {
 	if r.output == "text" {
 		r.preamble(source)
 	}
 	if !r.yes {
-		agreed, err := r.ask(ctx, w, source, whole, broken, limits)
+		agreed, err := r.ask(ctx, w, whole, broken, limits)
 		if err != nil || !agreed {
 			return err
 		}
 	}
 	stop := r.watch(ctx)
-	clusters := r.converge(ctx, w, source.Commit, whole, limits)
+	clusters := r.converge(ctx, w, whole, limits)
 	stop()
 	clusters = append(clusters, brokenClusters(broken)...)
 	code := acted(clusters)

@@ -12,9 +12,9 @@ import (
 
 // ask shows the plan and asks for a yes. False: there is nothing to do, or the
 // answer was no.
-func (r *applying) ask(ctx context.Context, w *world, source report.Source, whole []desired.Cluster, broken []desired.Broken, limits *report.Document) (bool, error) {
+func (r *applying) ask(ctx context.Context, w *world, whole []wanted, broken []desired.Broken, limits *report.Document) (bool, error) {
 	clusters := make([]report.Cluster, len(whole))
-	clustersAtOnce(len(whole), func(i int) { clusters[i] = w.look(ctx, whole[i], source.Commit) })
+	clustersAtOnce(len(whole), func(i int) { clusters[i] = w.look(ctx, whole[i]) })
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}

@@ -8,26 +8,27 @@ import (
 	"github.com/vaultfleet/reconciler/internal/loop"
 	"github.com/vaultfleet/reconciler/internal/report"
 	"github.com/vaultfleet/reconciler/pkg/apply"
-	"github.com/vaultfleet/reconciler/pkg/desired"
 	"github.com/vaultfleet/reconciler/pkg/diff"
 )
 
 // converge brings the clusters to their specs, some at a time, and returns
 // what became of each.
-func (r *applying) converge(ctx context.Context, w *world, commit string, whole []desired.Cluster, limits *report.Document) []report.Cluster {
+func (r *applying) converge(ctx context.Context, w *world, whole []wanted, limits *report.Document) []report.Cluster {
 	out := make([]report.Cluster, len(whole))
 	atOnce(r.parallel, len(whole), func(i int) {
-		out[i] = r.one(ctx, w, whole[i], commit, limits)
+		out[i] = r.one(ctx, w, whole[i], limits)
 	})
 	return out
 }
 
-func (r *applying) one(ctx context.Context, w *world, want desired.Cluster, commit string, limits *report.Document) report.Cluster {
-	ports, spec, err := w.cluster(ctx, want, commit)
-	if err != nil {
-		return report.Cluster{Name: want.Name, Nodes: len(want.Nodes), Err: err}
+func (r *applying) one(ctx context.Context, w *world, want wanted, limits *report.Document) report.Cluster {
+	ports, spec, err := w.cluster(ctx, want)
+	c := told(want.Cluster, loop.Turned{Err: err})
+	if err == nil {
+		c = r.bring(ctx, ports, spec, limits)
 	}
-	return r.bring(ctx, ports, spec, limits)
+	c.Broken = want.broken
+	return c
 }
 
 // bring takes turns until a cluster comes to rest, and gathers what was done.

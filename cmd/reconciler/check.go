@@ -109,11 +109,11 @@ func readable(what, path string) finding {
 // checkNodes looks at every node, and turns each Unknown into what mends it.
 func (a *app) checkNodes(ctx context.Context, h host, fleet opened) ([]finding, error) {
 	fleet.Fleet = h.judged(fleet.Fleet)
-	whole, broken, err := a.chosen(fleet.Fleet)
+	whole, broken, err := a.chosen(ctx, h, fleet)
 	if err != nil {
 		return nil, err
 	}
-	w, err := newWorld(h, fleet.Fleet)
+	w, err := newWorld(h)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +126,7 @@ func (a *app) checkNodes(ctx context.Context, h host, fleet opened) ([]finding, 
 	}
 	clusters := make([][]finding, len(whole))
 	clustersAtOnce(len(whole), func(i int) {
-		c := w.look(ctx, whole[i], fleet.source.Commit)
+		c := w.look(ctx, whole[i])
 		if c.Err != nil {
 			clusters[i] = []finding{found(c.Name, c.Err, "reconciler why "+c.Name)}
 			return

@@ -56,14 +56,14 @@ func (a *app) confirmKeys(ctx context.Context, cluster, identity string) error {
 	if !ok {
 		return usage("there are: "+strings.Join(clusterNames(fleet.Fleet), ", "), "the fleet has no valid cluster %q", cluster)
 	}
-	w, err := newWorld(h, fleet.Fleet)
+	w, err := newWorld(h)
 	if err != nil {
 		return err
 	}
 	defer w.close()
-	c, err := ceremony.New(w.ceremonyPorts(cluster), w.keys)
+	c, err := w.ceremony(cluster)
 	if err != nil {
-		return fmt.Errorf("read the holders of reconciler.yaml: %w", err)
+		return err
 	}
 	holder, err := c.Confirm(ctx, want, identity)
 	if err != nil {

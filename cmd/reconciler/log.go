@@ -12,6 +12,12 @@ import (
 	"github.com/vaultfleet/reconciler/pkg/diff"
 )
 
+// Keys of the log.
+const (
+	logCluster = "cluster"
+	logCommit  = "commit"
+)
+
 // newLog is the log that -v asks for: one line per look and per act, on stderr.
 // Without -v nothing is written.
 func newLog(verbose bool, stderr io.Writer) *slog.Logger {

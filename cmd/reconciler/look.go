@@ -41,30 +41,33 @@ func (a *app) look(ctx context.Context, have string) (looked, error) {
 		return looked{}, err
 	}
 	fleet.Fleet = h.judged(fleet.Fleet)
-	whole, broken, err := a.chosen(fleet.Fleet)
+	whole, broken, err := a.chosen(ctx, h, fleet)
 	if err != nil {
 		return looked{}, err
 	}
-	w, err := newWorld(h, fleet.Fleet)
+	w, err := newWorld(h)
 	if err != nil {
 		return looked{}, err
 	}
 	defer w.close()
 	l := looked{fleet.source, make([]report.Cluster, len(whole)), time.Now()}
 	clustersAtOnce(len(whole), func(i int) {
-		l.clusters[i] = w.look(ctx, whole[i], fleet.source.Commit)
+		l.clusters[i] = w.look(ctx, whole[i])
 	})
 	l.clusters = append(l.clusters, brokenClusters(broken)...)
 	return l, ctx.Err()
 }
 
 // look is one look at one cluster.
-func (w *world) look(ctx context.Context, want desired.Cluster, commit string) report.Cluster {
-	ports, spec, err := w.cluster(ctx, want, commit)
-	if err != nil {
-		return report.Cluster{Name: want.Name, Nodes: len(want.Nodes), Err: err}
+func (w *world) look(ctx context.Context, want wanted) report.Cluster {
+	ports, spec, err := w.cluster(ctx, want)
+	t := loop.Turned{Err: err}
+	if err == nil {
+		t = loop.Look(ctx, ports, spec)
 	}
-	return told(want, loop.Look(ctx, ports, spec))
+	c := told(want.Cluster, t)
+	c.Broken = want.broken
+	return c
 }
 
 func told(want desired.Cluster, t loop.Turned) report.Cluster {
@@ -91,14 +94,15 @@ func (a *app) lookAtFile(ctx context.Context, path string) (looked, error) {
 	if there {
 		fleet.Fleet = h.judged(fleet.Fleet)
 	}
-	whole, broken, err := a.chosen(fleet.Fleet)
+	fleet.repo = nil // nothing of this machine's memory counts
+	whole, broken, err := a.chosen(ctx, h, fleet)
 	if err != nil {
 		return looked{}, err
 	}
 	fleet.source.Seen = path
 	l := looked{fleet.source, brokenClusters(broken), have.Now}
 	for _, c := range whole {
-		l.clusters = append(l.clusters, have.plan(c, fleet.source.Commit))
+		l.clusters = append(l.clusters, have.plan(c.Cluster, c.commit))
 	}
 	return l, nil
 }
@@ -106,8 +110,7 @@ func (a *app) lookAtFile(ctx context.Context, path string) (looked, error) {
 func brokenClusters(broken []desired.Broken) []report.Cluster {
 	var clusters []report.Cluster
 	for _, b := range broken {
-		errs := slices.DeleteFunc(slices.Clone(b.Problems), func(p desired.Problem) bool { return p.Severity != desired.SeverityError })
-		clusters = append(clusters, report.Cluster{Name: b.Name, Broken: errs})
+		clusters = append(clusters, report.Cluster{Name: b.Name, Broken: errorsOf(b.Problems)})
 	}
 	return clusters
 }

@@ -19,6 +19,7 @@ import (
 type opened struct {
 	desired.Fleet
 	source report.Source
+	repo   *git.Repo // nil: it is a folder
 }
 
 // open reads the fleet: the folder of --fleet, else the repo of reconciler.yaml.
@@ -49,7 +50,7 @@ func (a *app) open(ctx context.Context, h host) (opened, error) {
 		return opened{}, err
 	}
 	fleet := desired.Load(tree, loadOptions())
-	return opened{fleet, report.Source{Fleet: fleet.Name, Repo: followed.Repo, Branch: followed.Branch, Commit: commit}}, nil
+	return opened{fleet, report.Source{Fleet: fleet.Name, Repo: followed.Repo, Branch: followed.Branch, Commit: commit}, repo}, nil
 }
 
 func (a *app) openCheckout() (opened, error) {
@@ -58,7 +59,7 @@ func (a *app) openCheckout() (opened, error) {
 		return opened{}, err
 	}
 	fleet := desired.Load(fsys, loadOptions())
-	return opened{fleet, report.Source{Fleet: fleet.Name, Folder: a.fleet}}, nil
+	return opened{Fleet: fleet, source: report.Source{Fleet: fleet.Name, Folder: a.fleet}}, nil
 }
 
 // newest is the commit that the branch stands at, or, where the repo cannot be
@@ -83,29 +84,34 @@ func clone(state string, r git.Remote) string {
 	return filepath.Join(state, "git", hex.EncodeToString(sum[:8]))
 }
 
-// chosen are the clusters that the flags leave, whole and broken. That none is
-// left is an error: a typo must not look like a fleet in sync.
-func (a *app) chosen(fleet desired.Fleet) ([]desired.Cluster, []desired.Broken, error) {
-	if errs := fleetErrors(fleet); len(errs) > 0 && len(fleet.Clusters)+len(fleet.Broken) == 0 {
+// chosen are the clusters that the flags leave, those with a spec in force and
+// the broken. That none is left is an error: a typo must not look like a fleet
+// in sync.
+func (a *app) chosen(ctx context.Context, h host, fleet opened) ([]wanted, []desired.Broken, error) {
+	inForce, rest, err := a.inForce(ctx, h, fleet)
+	if err != nil {
+		return nil, nil, err
+	}
+	if errs := fleetErrors(fleet.Fleet); len(errs) > 0 && len(inForce)+len(rest) == 0 {
 		for _, p := range errs[:len(errs)-1] {
 			fmt.Fprintf(a.stderr, "reconciler: error: %v\n", p)
 		}
 		return nil, nil, errs[len(errs)-1]
 	}
-	var whole []desired.Cluster
+	var whole []wanted
 	var broken []desired.Broken
-	for _, c := range fleet.Clusters {
-		if a.matches(c.Name) && a.labelled(c) && a.hasNode(c) {
+	for _, c := range inForce {
+		if a.matches(c.Name) && a.labelled(c.Cluster) && a.hasNode(c.Cluster) {
 			whole = append(whole, c)
 		}
 	}
-	for _, b := range fleet.Broken {
+	for _, b := range rest {
 		if a.matches(b.Name) && len(a.labels) == 0 && a.node == "" {
 			broken = append(broken, b)
 		}
 	}
 	if len(whole)+len(broken) == 0 {
-		there := "there are: " + strings.Join(clusterNames(fleet), ", ")
+		there := "there are: " + strings.Join(clusterNames(fleet.Fleet), ", ")
 		if a.node == "" && len(a.labels) == 0 {
 			return nil, nil, usage(there, "the fleet has no cluster %q", a.cluster)
 		}

@@ -72,7 +72,7 @@ func (t *takeover) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if t.world, err = newWorld(h, desired.Fleet{}); err != nil {
+	if t.world, err = newWorld(h); err != nil {
 		return err
 	}
 	defer t.world.close()

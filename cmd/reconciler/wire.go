@@ -39,7 +39,6 @@ const (
 // world is the real world as reconciler.yaml lets us at it.
 type world struct {
 	host
-	fleet   desired.Fleet
 	pool    *ssh.Pool
 	nodes   *nodes.Host
 	vaults  *vaults
@@ -58,8 +57,8 @@ type world struct {
 }
 
 // newWorld opens what lies on this machine. No node is contacted.
-func newWorld(h host, fleet desired.Fleet) (*world, error) {
-	w := &world{host: h, fleet: fleet,
+func newWorld(h host) (*world, error) {
+	w := &world{host: h,
 		enforced: map[string]bool{}, ceremonies: map[string]*ceremony.Ceremony{}, targets: map[string][]actual.Target{},
 		tokens: map[string]func(context.Context) (secret.Bytes, error){}}
 	var err error
@@ -116,27 +115,43 @@ func (w *world) close() {
 }
 
 // cluster is the ports and the spec of one cluster.
-func (w *world) cluster(ctx context.Context, want desired.Cluster, commit string) (loop.Ports, loop.Spec, error) {
+func (w *world) cluster(ctx context.Context, in wanted) (loop.Ports, loop.Spec, error) {
+	want := in.Cluster
 	memory, _, err := w.store.Load(ctx, want.Name)
 	if err != nil {
 		return loop.Ports{}, loop.Spec{}, err
 	}
 	targets := diff.Targets(want, memory)
-	c, err := ceremony.New(w.ceremonyPorts(want.Name), w.keys)
+	c, err := w.ceremony(want.Name)
 	if err != nil {
-		return loop.Ports{}, loop.Spec{}, fmt.Errorf("read the holders of reconciler.yaml: %w", err)
+		return loop.Ports{}, loop.Spec{}, err
 	}
 	w.mu.Lock()
 	w.enforced[want.Name] = want.Mode == desired.ModeEnforce
 	w.targets[want.Name] = targets
-	w.ceremonies[want.Name] = c
 	w.tokens[want.Name] = func(ctx context.Context) (secret.Bytes, error) { return c.Token(ctx, want) }
 	w.mu.Unlock()
 	ports := loop.Ports{
 		Host: w.nodes.Look, Each: nodesAtOnce, Store: memories{w.store}, Lease: w.lease,
 		Hands: w.hands(want, c, targets), Clock: clock{}, Op: newOp,
 	}
-	return logged(ports, w.log, want.Name), loop.Spec{Cluster: want, Commit: commit, Contents: w.contents(want)}, nil
+	return logged(ports, w.log, want.Name), loop.Spec{Cluster: want, Commit: in.commit, Contents: w.contents(want)}, nil
+}
+
+// ceremony is the one ceremony of a cluster: it keeps the session of our own
+// credential from turn to turn.
+func (w *world) ceremony(cluster string) (*ceremony.Ceremony, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if c := w.ceremonies[cluster]; c != nil {
+		return c, nil
+	}
+	c, err := ceremony.New(w.ceremonyPorts(cluster), w.keys)
+	if err != nil {
+		return nil, fmt.Errorf("read the holders of reconciler.yaml: %w", err)
+	}
+	w.ceremonies[cluster] = c
+	return c, nil
 }
 
 // connect is a connection to a node, in the words of internal/host.

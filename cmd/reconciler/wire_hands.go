@@ -74,7 +74,7 @@ func (w *world) contents(want desired.Cluster) apply.Contents {
 func (w *world) binary(ctx context.Context, want desired.Cluster, digest string) (io.ReadCloser, error) {
 	for platform, artefact := range want.Artefacts {
 		if artefact.Binary == digest {
-			return w.cache.Binary(ctx, w.fleet.Releases.Source, want.Vault.Version, platform, artefact)
+			return w.cache.Binary(ctx, want.Releases.Source, want.Vault.Version, platform, artefact)
 		}
 	}
 	f, err := w.cache.Open(ctx, digest)

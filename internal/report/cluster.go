@@ -18,7 +18,7 @@ type Cluster struct {
 	Memory  diff.Memory
 	Plan    diff.Plan
 	Results []apply.Result    // of all waves that were done, in order
-	Broken  []desired.Problem // why its spec could not be read; nothing was planned
+	Broken  []desired.Problem // why its newest spec is not in force; without a commit in Plan nothing was planned
 	Err     error             // what kept the look or the waves from going on
 }
 

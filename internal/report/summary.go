@@ -28,7 +28,10 @@ func headline(c Cluster) (string, style) {
 			say("error", red)
 		}
 	}
-	if len(c.Broken) > 0 {
+	switch {
+	case len(c.Broken) > 0 && c.Plan.Commit != "":
+		say("its spec is invalid, that of commit "+shorter(clean(c.Plan.Commit))+" stays in force", red)
+	case len(c.Broken) > 0:
 		say("its spec is invalid, nothing was planned", red)
 	}
 	if n := len(c.blocked()); n > 0 {
