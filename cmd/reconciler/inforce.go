@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/vaultfleet/reconciler/internal/daemon"
 	"github.com/vaultfleet/reconciler/internal/git"
 	"github.com/vaultfleet/reconciler/internal/store"
 	"github.com/vaultfleet/reconciler/pkg/desired"
@@ -109,7 +110,7 @@ func (p past) release(ctx context.Context, fleet desired.Fleet) error {
 		if _, found := slices.BinarySearch(there, name); found || err != nil || m.Accepted.Commit == "" {
 			continue
 		}
-		p.log.Info("gone from the repo: nothing is done to it any more", logCluster, name, logCommit, m.Accepted.Commit)
+		p.log.Info("gone from the repo: nothing is done to it any more", daemon.KeyCluster, name, daemon.KeyCommit, m.Accepted.Commit)
 		m.Accepted = diff.Accepted{}
 		if _, err := p.store.Save(ctx, name, m, rev); err != nil {
 			return err

@@ -38,12 +38,36 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
 			code = exitInternal
 		}
 	}()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interruptible()
 	defer stop()
 	root := newRoot(&app{stdin: stdin, stdout: stdout, stderr: stderr})
 	root.SetArgs(args)
 	return exitCode(root.ExecuteContext(ctx), stderr)
 }
+
+// interruptible is a context that the first SIGINT or SIGTERM ends; its cause
+// tells which.
+func interruptible() (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		select {
+		case s := <-signals:
+			cancel(&signalled{s})
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { signal.Stop(signals); cancel(nil) }
+}
+
+// signalled is the end of a context by a signal.
+type signalled struct{ signal os.Signal }
+
+func (s *signalled) Error() string { return s.signal.String() + " received" }
+
+// Is says that nothing failed: somebody wanted it to end.
+func (s *signalled) Is(target error) bool { return target == context.Canceled }
 
 // exitCode tells an error to a person and to a shell.
 func exitCode(err error, stderr io.Writer) int {

@@ -66,6 +66,7 @@ func newRoot(a *app) *cobra.Command {
 		newSpec(a),
 		newPlan(a),
 		newApply(a),
+		newRun(a),
 		newStatus(a),
 		newWhy(a),
 		newApprove(a),

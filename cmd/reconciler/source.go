@@ -12,6 +12,7 @@ import (
 
 	"github.com/vaultfleet/reconciler/internal/git"
 	"github.com/vaultfleet/reconciler/internal/report"
+	"github.com/vaultfleet/reconciler/internal/settings"
 	"github.com/vaultfleet/reconciler/pkg/desired"
 )
 
@@ -27,17 +28,11 @@ func (a *app) open(ctx context.Context, h host) (opened, error) {
 	if a.fleet != "" {
 		return a.openCheckout()
 	}
-	switch len(h.settings.Fleets) {
-	case 0:
-		return opened{}, &exitError{code: exitUsage, err: fmt.Errorf("no fleet is named"), hint: "give --fleet DIR, or follow a repo: fleets in reconciler.yaml"}
-	case 1:
-	default:
-		return opened{}, &exitError{code: exitUsage, err: fmt.Errorf("%s follows %d fleets, and this release handles one at a time", h.settings.File, len(h.settings.Fleets)),
-			hint: "give each fleet a reconciler.yaml with a state folder of its own, and choose by --config"}
+	followed, err := a.followed(h)
+	if err != nil {
+		return opened{}, err
 	}
-	followed := h.settings.Fleets[0]
-	remote := git.Remote{URL: followed.Repo, Branch: followed.Branch, Path: followed.Path}
-	repo, err := git.Open(ctx, clone(h.settings.State, remote), remote)
+	repo, err := a.openRepo(ctx, h, followed)
 	if err != nil {
 		return opened{}, err
 	}
@@ -45,6 +40,29 @@ func (a *app) open(ctx context.Context, h host) (opened, error) {
 	if err != nil {
 		return opened{}, err
 	}
+	return openCommit(repo, followed, commit)
+}
+
+// followed is the one repo that reconciler.yaml follows.
+func (a *app) followed(h host) (settings.Fleet, error) {
+	switch len(h.settings.Fleets) {
+	case 0:
+		return settings.Fleet{}, &exitError{code: exitUsage, err: fmt.Errorf("no fleet is named"), hint: "give --fleet DIR, or follow a repo: fleets in reconciler.yaml"}
+	case 1:
+		return h.settings.Fleets[0], nil
+	}
+	return settings.Fleet{}, &exitError{code: exitUsage, err: fmt.Errorf("%s follows %d fleets, and this release handles one at a time", h.settings.File, len(h.settings.Fleets)),
+		hint: "give each fleet a reconciler.yaml with a state folder of its own, and choose by --config"}
+}
+
+// openRepo is our clone of a repo. The repo itself is not contacted.
+func (a *app) openRepo(ctx context.Context, h host, followed settings.Fleet) (*git.Repo, error) {
+	remote := git.Remote{URL: followed.Repo, Branch: followed.Branch, Path: followed.Path}
+	return git.Open(ctx, clone(h.settings.State, remote), remote)
+}
+
+// openCommit is the fleet as it stands at a commit that we have.
+func openCommit(repo *git.Repo, followed settings.Fleet, commit string) (opened, error) {
 	tree, err := repo.At(commit)
 	if err != nil {
 		return opened{}, err

@@ -89,7 +89,7 @@ nodes:
 func (l *lab) settings(network string) {
 	l.t.Helper()
 	text := fmt.Sprintf(`fleets:
-  - {repo: %q, branch: main, path: .}
+  - {repo: %q, branch: main, path: ., interval: 1s}
 trust:
   known_hosts: %s
   networks: [%s]

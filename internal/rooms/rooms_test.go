@@ -29,8 +29,9 @@ func mayImport() map[string][]string {
 		"pkg/diff":    {"pkg/desired", "pkg/actual"},
 		"pkg/apply":   {"pkg/diff"},
 
-		"internal/loop": {"pkg/desired", "pkg/actual", "pkg/diff", "pkg/apply"},
-		"internal/host": {"pkg/desired", "pkg/actual", "pkg/diff", "pkg/apply"},
+		"internal/loop":   {"pkg/desired", "pkg/actual", "pkg/diff", "pkg/apply"},
+		"internal/daemon": {"internal/loop", "pkg/apply", "pkg/diff"},
+		"internal/host":   {"pkg/desired", "pkg/actual", "pkg/diff", "pkg/apply"},
 
 		// These talk to the world and judge nothing; what they carry they name
 		// in the words of pkg.

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vaultfleet/reconciler/internal/daemon"
+	"github.com/vaultfleet/reconciler/internal/git"
+	"github.com/vaultfleet/reconciler/internal/lease"
+	"github.com/vaultfleet/reconciler/internal/loop"
+	"github.com/vaultfleet/reconciler/internal/report"
+	"github.com/vaultfleet/reconciler/internal/settings"
+	"github.com/vaultfleet/reconciler/pkg/desired"
+)
+
+func newRun(a *app) *cobra.Command {
+	var once bool
+	var format string
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Follow the repo and keep every cluster as it says, until stopped",
+		Long: "Poll the repo, and keep every cluster at its newest commit: change what a commit changes, repair what\n" +
+			"breaks, and leave alone what a person did on purpose. What it does is logged on stderr.\n\n" +
+			"SIGTERM ends it after what is in flight, with exit code 0. One daemon runs on a state folder; a second\n" +
+			"one exits 6. With --once every cluster is brought as far as it comes now, and the exit code says how it went.",
+		Args: arguments(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r := &running{app: a, once: once, format: format}
+			return r.run(cmd.Context())
+		},
+	}
+	cmd.Flags().BoolVar(&once, "once", false, "one round over all clusters, then exit")
+	cmd.Flags().StringVar(&format, "log-format", "text", "`FORMAT` of the log: text or json")
+	return cmd
+}
+
+// running is one run of the daemon.
+type running struct {
+	*app
+	once   bool
+	format string
+
+	here  host
+	world *world
+}
+
+func (r *running) run(ctx context.Context) error {
+	followed, err := r.check()
+	if err != nil {
+		return err
+	}
+	place, err := lease.Daemon(ctx, r.here.settings.State)
+	var busy *lease.BusyError
+	switch {
+	case errors.As(err, &busy):
+		return &exitError{code: report.Occupied, err: err, hint: "one daemon runs on a state folder: stop that one, or give this one another `state:`"}
+	case err != nil:
+		return err
+	}
+	defer place.Release()
+	if r.world, err = newWorld(r.here); err != nil {
+		return err
+	}
+	defer r.world.close()
+	if err := r.world.store.Writable(ctx); err != nil {
+		return err
+	}
+	if r.once {
+		return r.round(ctx)
+	}
+	return r.keep(ctx, followed)
+}
+
+// check refuses what could only fail later, and reads reconciler.yaml.
+func (r *running) check() (settings.Fleet, error) {
+	switch {
+	case r.fleet != "":
+		return settings.Fleet{}, usage("write reconciler apply --fleet "+r.fleet, "run follows a repo, and --fleet names a folder")
+	case r.node != "":
+		return settings.Fleet{}, usage("choose clusters by --cluster; hold CLUSTER --node NODE keeps hands off a node", "--node cannot be run: waves are made for whole clusters")
+	case r.format != "text" && r.format != "json":
+		return settings.Fleet{}, usage("choose one of text, json", "--log-format cannot be %q", r.format)
+	}
+	if err := r.formats("text", "json"); err != nil {
+		return settings.Fleet{}, err
+	}
+	var err error
+	if r.here, err = r.host(); err != nil {
+		return settings.Fleet{}, err
+	}
+	r.here.log = r.log()
+	return r.followed(r.here)
+}
+
+// log is what an operator reads of a daemon: every change, and with -v every
+// look and act; with -q only what is wrong.
+func (r *running) log() *slog.Logger {
+	level := slog.LevelInfo
+	switch {
+	case r.verbose:
+		level = slog.LevelDebug
+	case r.quiet:
+		level = slog.LevelWarn
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if r.format == "json" {
+		return slog.New(slog.NewJSONHandler(r.stderr, options))
+	}
+	return slog.New(slog.NewTextHandler(r.stderr, options))
+}
+
+// keep runs until the process is told to end.
+func (r *running) keep(ctx context.Context, followed settings.Fleet) error {
+	repo, err := r.openRepo(ctx, r.here, followed)
+	if err != nil {
+		return err
+	}
+	log := r.here.log
+	log.Info("started", "version", version(), "repo", followed.Repo, "branch", followed.Branch, "interval", followed.Interval, "state", r.here.settings.State)
+	context.AfterFunc(ctx, func() {
+		signal.Reset(syscall.SIGINT, syscall.SIGTERM) // the next one ends us at once
+		log.Info("ending after what is in flight; a second signal ends at once", daemon.KeyReason, context.Cause(ctx))
+	})
+	daemon.Run(ctx, daemon.Ports{
+		Poll: repo.Fetch,
+		Last: func() (string, bool) {
+			commit, ok, err := repo.Last()
+			return commit, ok && err == nil
+		},
+		Read: func(ctx context.Context, commit string) ([]daemon.Kept, error) {
+			return r.read(ctx, repo, followed, commit)
+		},
+		Wait: daemon.Wait,
+	}, followed.Interval, log)
+	log.Info("ended")
+	var told *signalled
+	if errors.As(context.Cause(ctx), &told) && told.signal == syscall.SIGTERM {
+		return nil
+	}
+	return context.Cause(ctx)
+}
+
+// read is what a commit has every cluster be kept at, and says in the log what
+// of it is not in force.
+func (r *running) read(ctx context.Context, repo *git.Repo, followed settings.Fleet, commit string) ([]daemon.Kept, error) {
+	fleet, err := openCommit(repo, followed, commit)
+	if err != nil {
+		return nil, err
+	}
+	fleet.Fleet = r.here.judged(fleet.Fleet)
+	whole, broken, err := r.chosen(ctx, r.here, fleet)
+	if err != nil {
+		return nil, err
+	}
+	r.refused(commit, whole, broken)
+	ctx = context.WithoutCancel(ctx) // a turn of the end needs its spec as well
+	var kept []daemon.Kept
+	for _, w := range whole {
+		kept = append(kept, daemon.Kept{Name: w.Name, Digest: w.Digest + " " + string(w.Mode),
+			Order: func() (loop.Ports, loop.Spec, error) { return r.world.cluster(ctx, w) }})
+	}
+	return kept, nil
+}
+
+// refused says what is wrong with a commit, each thing once, and which clusters
+// are kept at an older one for it.
+func (r *running) refused(commit string, whole []wanted, broken []desired.Broken) {
+	log, said := r.here.log.With(daemon.KeyCommit, commit), map[string]bool{}
+	say := func(problems []desired.Problem) {
+		for _, p := range problems {
+			if text := p.Error(); !said[text] {
+				said[text] = true
+				log.Error("the commit is not in force as it is", daemon.KeyCluster, p.Cluster, daemon.KeyError, text)
+			}
+		}
+	}
+	for _, w := range whole {
+		if len(w.broken) > 0 {
+			say(w.broken)
+			log.Warn("the spec that was accepted last stays in force", daemon.KeyCluster, w.Name, "in_force", w.commit)
+		}
+	}
+	for _, b := range broken {
+		say(errorsOf(b.Problems))
+		log.Error("no spec of the cluster was ever accepted: it is left alone", daemon.KeyCluster, b.Name)
+	}
+}
+
+// round brings every cluster as far as it comes now, as apply does.
+func (r *running) round(ctx context.Context) error {
+	fleet, err := r.open(ctx, r.here)
+	if err != nil {
+		return err
+	}
+	fleet.Fleet = r.here.judged(fleet.Fleet)
+	whole, broken, err := r.chosen(ctx, r.here, fleet)
+	if err != nil {
+		return err
+	}
+	all := &applying{app: r.app, yes: true, parallel: clustersAtOnceMost, command: "reconciler run --once"}
+	return all.apply(ctx, r.world, fleet.source, whole, broken, nil)
+}

@@ -1,0 +1,261 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/vaultfleet/reconciler/internal/loop"
+	"github.com/vaultfleet/reconciler/pkg/actual"
+	"github.com/vaultfleet/reconciler/pkg/desired"
+	"github.com/vaultfleet/reconciler/pkg/diff"
+)
+
+// bench is a repo and clusters without nodes under the clock of a bubble: a
+// turn of a cluster is counted, and does nothing.
+type bench struct {
+	mu     sync.Mutex
+	commit string
+	err    error               // of the repo
+	wants  map[string][]string // commit → clusters, as NAME or NAME:DIGEST
+	turns  map[string]int      // by cluster
+	last   map[string]string   // the digest that a cluster's last turn was of
+	turn   map[string]func()   // what a turn does besides
+	log    bytes.Buffer
+}
+
+func newBench(wants map[string][]string) *bench {
+	return &bench{wants: wants, turns: map[string]int{}, last: map[string]string{}, turn: map[string]func(){}}
+}
+
+func (b *bench) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.log.Write(p)
+}
+
+func (b *bench) said() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.log.String()
+}
+
+func (b *bench) set(commit string, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.commit, b.err = commit, err
+}
+
+// taken counts the turns of a cluster, and starts the count anew.
+func (b *bench) taken(cluster string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := b.turns[cluster]
+	b.turns[cluster] = 0
+	return n
+}
+
+func (b *bench) at(cluster string) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.last[cluster]
+}
+
+func (b *bench) ports() Ports {
+	return Ports{
+		Poll: func(context.Context) (string, error) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			return b.commit, b.err
+		},
+		Last: func() (string, bool) { return "before", b.wants["before"] != nil },
+		Read: func(_ context.Context, commit string) ([]Kept, error) {
+			wants, ok := b.wants[commit]
+			if !ok {
+				return nil, errors.New("no such commit")
+			}
+			var kept []Kept
+			for _, want := range wants {
+				name, digest, _ := strings.Cut(want, ":")
+				kept = append(kept, Kept{Name: name, Digest: digest, Order: func() (loop.Ports, loop.Spec, error) { return b.order(name, digest) }})
+			}
+			return kept, nil
+		},
+		Wait: Wait,
+	}
+}
+
+func (b *bench) order(name, digest string) (loop.Ports, loop.Spec, error) {
+	b.mu.Lock()
+	b.turns[name]++
+	b.last[name] = digest
+	do := b.turn[name]
+	b.mu.Unlock()
+	if do != nil {
+		do()
+	}
+	ports := loop.Ports{
+		Each:  func(int, func(int)) {},
+		Store: nothing{},
+		Clock: wall{},
+		Host:  func(context.Context, actual.Target) actual.Node { return actual.Node{} },
+	}
+	return ports, loop.Spec{Cluster: desired.Cluster{Name: name, Digest: digest}, Commit: digest}, nil
+}
+
+type wall struct{}
+
+func (wall) Now() time.Time                                    { return time.Now() }
+func (wall) Sleep(ctx context.Context, d time.Duration) error  { return Wait(ctx, d, nil) }
+func (nothing) Append(context.Context, string, diff.Try) error { return nil }
+func (nothing) Load(context.Context, string) (diff.Memory, uint64, error) {
+	return diff.Memory{}, 0, nil
+}
+
+type nothing struct{}
+
+func (nothing) Save(context.Context, string, diff.Memory, uint64) (uint64, error) { return 1, nil }
+
+// run runs the daemon in a bubble of its own and lets the story go on beside
+// it; at the end it is told to end, and must.
+func (b *bench) run(t *testing.T, story func()) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		over := make(chan struct{})
+		go func() {
+			Run(ctx, b.ports(), time.Minute, slog.New(slog.NewTextHandler(b, nil)))
+			close(over)
+		}()
+		story()
+		stop()
+		<-over
+	})
+}
+
+func TestACommitIsNewsOnlyForTheClustersThatItTouches(t *testing.T) {
+	b := newBench(map[string][]string{"one": {"a:1", "b:1"}, "two": {"a:1", "b:2"}})
+	b.set("one", nil)
+	b.run(t, func() {
+		time.Sleep(10 * time.Second)
+		if a, c := b.taken("a"), b.taken("b"); a != 1 || c != 1 {
+			t.Errorf("at the start a took %d turns and b %d", a, c)
+		}
+		time.Sleep(10 * time.Minute)
+		if a := b.taken("a"); a < 8 || a > 11 {
+			t.Errorf("at rest a took %d turns in ten minutes", a)
+		}
+		b.set("two", nil)
+		for b.at("b") != "2" {
+			time.Sleep(time.Second)
+		}
+		b.taken("a")
+		b.taken("b")
+		time.Sleep(time.Second)
+		if b.at("a") != "1" {
+			t.Errorf("a is kept at %s", b.at("a"))
+		}
+	})
+}
+
+func TestWhileTheRepoIsGoneTheLastCommitStands(t *testing.T) {
+	b := newBench(map[string][]string{"before": {"a:1"}, "two": {"a:2"}})
+	b.set("", errors.New("connection refused"))
+	b.run(t, func() {
+		time.Sleep(time.Hour)
+		if b.at("a") != "1" || b.taken("a") < 50 {
+			t.Errorf("a is kept at %q", b.at("a"))
+		}
+		if polls := strings.Count(b.said(), "connection refused"); polls < 5 || polls > 10 {
+			t.Errorf("in an hour the repo was asked %d times, which is no backing off", polls)
+		}
+		b.set("two", nil)
+		time.Sleep(longestPoll + longestPoll/5)
+		if b.at("a") != "2" || !strings.Contains(b.said(), "followed again") {
+			t.Errorf("a is kept at %q after the repo came back\n%s", b.at("a"), b.said())
+		}
+	})
+}
+
+func TestACommitThatCannotBeReadChangesNothing(t *testing.T) {
+	b := newBench(map[string][]string{"one": {"a:1"}})
+	b.set("one", nil)
+	b.run(t, func() {
+		time.Sleep(time.Minute)
+		b.set("worse", nil)
+		time.Sleep(10 * time.Minute)
+		if b.taken("a") < 8 || !strings.Contains(b.said(), "no such commit") {
+			t.Errorf("a was not kept on\n%s", b.said())
+		}
+	})
+}
+
+func TestADefectInOneClusterDoesNotStopTheOthers(t *testing.T) {
+	b := newBench(map[string][]string{"one": {"a:1", "b:1"}})
+	b.set("one", nil)
+	b.turn["a"] = func() { panic("index out of range") }
+	b.run(t, func() {
+		time.Sleep(10 * time.Minute)
+		if a, c := b.taken("a"), b.taken("b"); a < 5 || c < 8 {
+			t.Errorf("in ten minutes a was tried %d times and b took %d turns", a, c)
+		}
+	})
+	if !strings.Contains(b.said(), "index out of range") {
+		t.Error("the log does not say what happened")
+	}
+}
+
+func TestAClusterThatIsGoneTakesNoMoreTurns(t *testing.T) {
+	b := newBench(map[string][]string{"one": {"a:1", "b:1"}, "two": {"b:1"}})
+	b.set("one", nil)
+	b.run(t, func() {
+		time.Sleep(time.Minute)
+		b.set("two", nil)
+		time.Sleep(2 * time.Minute)
+		b.taken("a")
+		time.Sleep(10 * time.Minute)
+		if a, c := b.taken("a"), b.taken("b"); a != 0 || c < 8 {
+			t.Errorf("a is gone and took %d turns, b took %d", a, c)
+		}
+	})
+}
+
+func TestTheEndWaitsForTheTurnInFlight(t *testing.T) {
+	b := newBench(map[string][]string{"one": {"a:1"}})
+	b.set("one", nil)
+	ended := false
+	b.turn["a"] = func() {
+		time.Sleep(time.Hour)
+		ended = true
+	}
+	b.run(t, func() { time.Sleep(time.Minute) })
+	if !ended {
+		t.Error("the daemon ended before its turn did")
+	}
+}
+
+func TestTheFirstTurnsOfALargeFleetAreSpread(t *testing.T) {
+	var names []string
+	for i := range 500 {
+		names = append(names, fmt.Sprintf("c%d:1", i))
+	}
+	b := newBench(map[string][]string{"one": names})
+	b.set("one", nil)
+	b.run(t, func() {
+		time.Sleep(time.Second)
+		begun := 0
+		for i := range 500 {
+			begun += b.taken(fmt.Sprintf("c%d", i))
+		}
+		if begun > 150 {
+			t.Errorf("%d of 500 clusters were looked at in the first second", begun)
+		}
+	})
+}

@@ -1,0 +1,76 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/vaultfleet/reconciler/internal/loop"
+)
+
+// worker is one cluster that takes its turns.
+type worker struct {
+	mu   sync.Mutex
+	kept Kept
+
+	news chan struct{} // something else is wanted
+	stop context.CancelFunc
+}
+
+// give replaces what the next turn is of. It is news only where something else
+// is wanted: most commits touch other clusters.
+func (w *worker) give(k Kept) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	news := w.kept.Digest != k.Digest
+	w.kept = k
+	if news {
+		select {
+		case w.news <- struct{}{}:
+		default: // told already, and not heard yet
+		}
+	}
+}
+
+func (w *worker) order() (loop.Ports, loop.Spec, error) {
+	w.mu.Lock()
+	order := w.kept.Order
+	w.mu.Unlock()
+	return order()
+}
+
+// keep takes turns until the context ends. A turn that panics is a defect of
+// ours in this cluster's situation: the others go on.
+func (d *daemon) keep(ctx context.Context, w *worker) {
+	teller := NewTeller(d.log, w.kept.Name)
+	for ctx.Err() == nil {
+		d.attempt(ctx, w, teller)
+		if d.Wait(ctx, jittered(d.every), w.news) != nil {
+			return
+		}
+	}
+}
+
+func (d *daemon) attempt(ctx context.Context, w *worker, teller *Teller) {
+	defer func() {
+		if p := recover(); p != nil {
+			teller.log.Error("a turn ended in a defect of reconciler, please report it", KeyError, fmt.Sprint(p), "stack", string(debug.Stack()))
+		}
+	}()
+	loop.Keeping{
+		Order: func() (loop.Ports, loop.Spec, error) {
+			ports, spec, err := w.order()
+			ports.Watch = teller.Event
+			return ports, spec, err
+		},
+		Wait:  func(ctx context.Context, wait time.Duration) error { return d.Wait(ctx, jittered(wait), w.news) },
+		Every: d.every,
+		Seen: func(t loop.Turned) {
+			if ctx.Err() == nil { // else the look was cut short, and tells nothing
+				teller.Turned(t)
+			}
+		},
+	}.Keep(ctx)
+}
