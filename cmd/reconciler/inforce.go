@@ -38,18 +38,21 @@ func (a *app) inForce(ctx context.Context, h host, fleet opened) ([]wanted, []de
 		return nil, nil, err
 	}
 	before := past{host: h, repo: fleet.repo, store: s, fleets: map[string]desired.Fleet{}}
-	lost := fleet.Broken
-	if errs := fleetErrors(fleet.Fleet); len(errs) > 0 {
-		lost = append(slices.Clone(lost), before.unnamed(fleet.Fleet, errs)...)
-	} else if err := before.release(ctx, fleet.Fleet); err != nil {
-		return nil, nil, err
-	}
 	var broken []desired.Broken
-	for _, b := range lost {
+	for _, b := range fleet.Broken {
 		if c, ok := before.accepted(ctx, b); ok {
 			whole = append(whole, c)
-		} else if len(b.Problems) > 0 {
+		} else {
 			broken = append(broken, b)
+		}
+	}
+	errs := fleetErrors(fleet.Fleet)
+	if len(errs) == 0 {
+		return whole, broken, before.release(ctx, fleet.Fleet)
+	}
+	for _, b := range before.unnamed(fleet.Fleet, errs) {
+		if c, ok := before.accepted(ctx, b); ok {
+			whole = append(whole, c)
 		}
 	}
 	return whole, broken, nil

@@ -52,8 +52,10 @@ func TestNodes(t *testing.T) {
 			return os.WriteFile(filepath.Join(env.WorkDir, "id"), sshKey(t), 0o600)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"world": world_,
-			"exits": exits,
+			"world":  world_,
+			"exits":  exits,
+			"git":    git_,
+			"commit": commit,
 		},
 	})
 }
@@ -63,6 +65,17 @@ func lay(path, body string) error {
 		return err
 	}
 	return os.WriteFile(path, []byte(body), 0o644)
+}
+
+// git_ runs git in a folder: git FOLDER ARGUMENT…
+func git_(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(ts.Exec("git", append([]string{"-C", args[0]}, args[1:]...)...))
+}
+
+// commit commits all of a folder: commit FOLDER SUBJECT
+func commit(ts *testscript.TestScript, _ bool, args []string) {
+	git_(ts, false, []string{args[0], "add", "--all"})
+	git_(ts, false, []string{args[0], "-c", "user.name=Ada", "-c", "user.email=ada@example.com", "commit", "--quiet", "-m", args[1]})
 }
 
 // exits says which code a command ends with: exits CODE COMMAND…

@@ -95,14 +95,17 @@ func lines(t loop.Turned) (map[string]line, []string) {
 		say("unseen "+u.Node+u.Phase, line{slog.LevelWarn, "not seen", "seen again", []any{KeyNode, u.Node, "phase", u.Phase, KeyError, u.Error}})
 	}
 	for _, b := range t.Plan.Blocks {
-		level := slog.LevelWarn
-		if b.Urgent() {
-			level = slog.LevelError
+		if b.Later {
+			continue // it may never come to that
 		}
-		if b.Later || b.Reason == diff.ReasonObserve {
+		level := slog.LevelWarn
+		switch {
+		case b.Urgent():
+			level = slog.LevelError
+		case b.Reason == diff.ReasonObserve:
 			level = slog.LevelInfo
 		}
-		say("blocked "+b.Node+string(b.Reason), line{level, "blocked", "no longer blocked", []any{KeyNode, b.Node, KeyReason, b.Reason, "detail", b.Detail, "lift", b.Lift}})
+		say("blocked "+b.Node+string(b.Reason), line{level, "blocked", "no longer blocked", on(b.Node, KeyReason, b.Reason, "detail", b.Detail, "lift", b.Lift)})
 	}
 	if len(t.Plan.Waves) > 0 {
 		steps := 0
@@ -112,9 +115,18 @@ func lines(t loop.Turned) (map[string]line, []string) {
 		say("plan "+t.Plan.Digest, line{slog.LevelInfo, "planned", "", []any{KeyCommit, t.Plan.Commit, "waves", len(t.Plan.Waves), "steps", steps}})
 	}
 	for _, w := range t.Plan.Waits {
-		say("waits "+w.Node+string(w.Reason), line{slog.LevelInfo, "waits", "", []any{KeyNode, w.Node, KeyReason, w.Reason, "detail", w.Detail}})
+		say("waits "+w.Node+string(w.Reason), line{slog.LevelInfo, "waits", "", on(w.Node, KeyReason, w.Reason, "detail", w.Detail)})
 	}
 	return found, order
+}
+
+// on puts a node before the attributes of a line; what is of the whole cluster
+// has none.
+func on(node string, attrs ...any) []any {
+	if node == "" {
+		return attrs
+	}
+	return append([]any{KeyNode, node}, attrs...)
 }
 
 // Event tells how a step goes on.
