@@ -2,53 +2,121 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/vaultfleet/reconciler/pkg/apply"
 	"github.com/vaultfleet/reconciler/pkg/desired"
 	"github.com/vaultfleet/reconciler/pkg/diff"
 )
 
-// Do is the hands of the world: what the node script would do to the machine.
-func (w *World) Do(ctx context.Context, try diff.Try, step diff.Step, contents apply.Contents) error {
-	n := w.Node(step.Node)
+// Do is the hands of a reconciler: what the node script would do to the machine.
+func (r *Reconciler) Do(ctx context.Context, try diff.Try, step diff.Step, contents apply.Contents) error {
+	n := r.w.Node(step.Node)
 	if n == nil || n.Down {
 		return fmt.Errorf("reach %s: %w", step.Node, apply.ErrRefused)
 	}
-	if try.Epoch < n.Epoch {
-		return fmt.Errorf("epoch %d is below %d: %w", try.Epoch, n.Epoch, apply.ErrRefused)
+	a := &act{Reconciler: r, n: n, try: try, step: step}
+	err := a.do(ctx, contents)
+	var f fenced
+	if a.begun && errors.As(err, &f) {
+		return half{f}
 	}
-	n.Epoch, n.Holder = try.Epoch, "sim"
+	return err
+}
+
+// act is one step under way.
+type act struct {
+	*Reconciler
+	n     *Node
+	try   diff.Try
+	step  diff.Step
+	begun bool // a call of this step was let through
+}
+
+// half is a refusal after an earlier call of the same step: it is no longer true
+// that nothing was done.
+type half struct{ fenced }
+
+func (half) Unwrap() error { return nil }
+
+// stage is a part of a call that the node does as a whole.
+type stage func(w *World, n *Node) error
+
+// call is one call of the node script: one at a time on a node, behind the
+// fence. It goes on by itself once it has begun, whoever asked for it.
+func (a *act) call(verb string, stages ...stage) error {
+	w, n := a.w, a.n
+	w.reach("before " + verb)
+	n.finish(w)
+	if err := n.guard(verb, a.try.Epoch, a.holder); err != nil {
+		return err
+	}
 	n.Writes++
-	w.Trace = append(w.Trace, string(step.Action)+" "+step.Node)
-	w.watch(n, step)
-	switch step.Action {
-	case diff.ActionAccount:
-		for _, u := range step.Users {
-			user, group, _ := strings.Cut(u, ":")
-			n.Users[user], n.Users[group] = true, true
-		}
-	case diff.ActionInstall:
-		n.Files[desired.BinaryPath(step.Version)] = File{Body: []byte("vault " + step.Version), Owner: "root", Group: "root", Mode: "0755", Mtime: w.Time}
-	case diff.ActionEnable:
-		n.Unit.Enabled = true
-	case diff.ActionPlace, diff.ActionReload, diff.ActionRestart, diff.ActionStart:
-		return w.flip(ctx, n, step, contents)
-	case diff.ActionUnseal:
-		return n.Vault.Unseal(w.spec.Keys.Threshold, w.Time)
-	default:
-		return w.ceremony(ctx, n, step)
+	if !a.begun {
+		a.begun = true
+		w.Trace = append(w.Trace, string(a.step.Action)+" "+n.Name)
+		w.watch(n, a.step)
 	}
+	for i, stage := range stages {
+		if i > 0 && w.cross != nil {
+			n.rest, n.due = stages[i:], w.Time.Add(time.Duration(w.rand.IntN(6))*time.Second)
+			w.reach("amid " + verb)
+			n.rest = nil
+		}
+		if err := stage(w, n); err != nil {
+			return err
+		}
+	}
+	w.reach("after " + verb)
 	return nil
 }
 
-// flip puts what a step brings, and lets the unit take it up.
-func (w *World) flip(ctx context.Context, n *Node, step diff.Step, contents apply.Contents) error {
-	for _, f := range step.Folders {
-		n.Files[f.Path] = File{Folder: true, Owner: f.Owner, Group: f.Group, Mode: f.Mode}
+func (a *act) do(ctx context.Context, contents apply.Contents) error {
+	step := a.step
+	switch step.Action {
+	case diff.ActionAccount:
+		return a.call("account", func(w *World, n *Node) error {
+			for _, u := range step.Users {
+				user, group, _ := strings.Cut(u, ":")
+				n.Users[user], n.Users[group] = true, true
+			}
+			return nil
+		})
+	case diff.ActionInstall:
+		return a.call("binary", func(w *World, n *Node) error {
+			n.Files[desired.BinaryPath(step.Version)] = File{Body: []byte("vault " + step.Version), Owner: "root", Group: "root", Mode: "0755", Mtime: w.Time}
+			return nil
+		})
+	case diff.ActionEnable:
+		return a.call("service", func(w *World, n *Node) error { n.Unit.Enabled = true; return nil })
+	case diff.ActionPlace, diff.ActionReload, diff.ActionRestart, diff.ActionStart:
+		return a.activate(ctx, contents)
+	case diff.ActionUnseal:
+		return a.call("vault-unseal", func(w *World, n *Node) error { return n.Vault.Unseal(w.spec.Keys.Threshold, w.Time) })
 	}
+	return a.ceremony(ctx)
+}
+
+// activate makes folders, stages files, and lets them go live together with what
+// Vault is asked to do.
+func (a *act) activate(ctx context.Context, contents apply.Contents) error {
+	w, step := a.w, a.step
+	if len(step.Folders) > 0 {
+		err := a.call("folder", func(w *World, n *Node) error {
+			for _, f := range step.Folders {
+				n.Files[f.Path] = File{Folder: true, Owner: f.Owner, Group: f.Group, Mode: f.Mode}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	staged := map[string]File{}
 	for _, p := range step.Puts {
 		r, err := contents(ctx, p.Digest)
 		if err != nil {
@@ -58,86 +126,60 @@ func (w *World) flip(ctx context.Context, n *Node, step diff.Step, contents appl
 		if err != nil {
 			return fmt.Errorf("read %s: %w", p.Digest, err)
 		}
-		n.Files[p.Path] = File{Body: body, Owner: p.Owner, Group: p.Group, Mode: p.Mode, Mtime: w.Time}
+		staged[p.Path] = File{Body: body, Owner: p.Owner, Group: p.Group, Mode: p.Mode, Mtime: w.Time}
 	}
-	if step.Version != "" {
-		n.Links[w.spec.Vault.Path] = step.Version
-	}
-	if unit, ok := n.Files[w.spec.Service.UnitPath]; ok {
-		n.Unit.Reload(unit.Digest())
-	}
-	switch step.Action {
-	case diff.ActionReload:
-		n.mark(w.spec)
-	case diff.ActionRestart:
-		n.stop()
-		w.tick()
-		return n.Unit.Start(func() error { return n.start(w.spec, w.Time) })
-	case diff.ActionStart:
-		return n.Unit.Start(func() error { return n.start(w.spec, w.Time) })
-	}
-	return nil
-}
-
-// ceremony is the birth as the real hands leave it behind: what they did to
-// Vault, and what they wrote into the memory.
-func (w *World) ceremony(ctx context.Context, n *Node, step diff.Step) error {
-	birth := func(b diff.Birth) error {
-		return w.Change(ctx, w.spec.Name, func(m diff.Memory) diff.Memory {
-			m.Birth, m.Known = b, true
-			return m
-		})
-	}
-	r := n.Vault.Raft
-	switch step.Action {
-	case diff.ActionInit:
-		w.Inits++
-		if err := n.Vault.Init("cluster-"+fmt.Sprint(w.Inits), w.spec.Keys.Shares, w.spec.Keys.Threshold, w.Time); err != nil {
+	if len(staged) > 0 {
+		if err := a.call("stage"); err != nil {
 			return err
 		}
-		return birth(diff.Birth{Phase: diff.BirthKeys, Seed: n.Name, At: w.Time, Holders: []string{"alice"}})
-	case diff.ActionAudit:
-		r.Devices[step.Device.Path] = Device{Type: step.Device.Type, Options: step.Device.Options}
-	case diff.ActionCredential:
-		r.Cred = true
-		return birth(diff.Birth{Phase: diff.BirthCredential, Seed: n.Name, At: w.Time, Holders: []string{"alice"}})
-	case diff.ActionRevoke:
-		r.Root = false
-		return birth(diff.Birth{Phase: diff.BirthDone, Seed: n.Name, At: w.Time, Holders: []string{"alice"}})
 	}
-	return nil
+	halt := func(w *World, n *Node) error {
+		if n.runs(step.Version, staged) {
+			w.broken("restart of %s, which runs what is wanted already", n.Name)
+		}
+		n.stop()
+		w.tick()
+		return nil
+	}
+	flip := func(w *World, n *Node) error { n.flip(w.spec, staged, step.Version); return nil }
+	begin := func(w *World, n *Node) error { return n.Unit.Start(func() error { return n.start(w.spec, w.Time) }) }
+	switch step.Action {
+	case diff.ActionReload:
+		return a.call("activate", flip, func(w *World, n *Node) error { n.mark(w.spec); return nil })
+	case diff.ActionRestart:
+		return a.call("activate", halt, flip, begin)
+	case diff.ActionStart:
+		return a.call("activate", flip, begin)
+	}
+	return a.call("activate", flip)
+}
+
+// broken notes an invariant that does not hold.
+func (w *World) broken(format string, args ...any) {
+	w.Broken = append(w.Broken, fmt.Sprintf(format, args...))
 }
 
 // watch checks what must never happen, at the moment it would.
 func (w *World) watch(n *Node, step diff.Step) {
-	broken := func(format string, args ...any) {
-		w.Broken = append(w.Broken, fmt.Sprintf(format, args...))
-	}
 	r := n.Vault.Raft
-	switch step.Action {
-	case diff.ActionInit:
-		if w.Inits > 0 {
-			broken("init was asked for a second time, on %s", n.Name)
+	if p := peer(r, n); step.Action != diff.ActionRestart || p == nil || !p.Voter || !n.Vault.Open {
+		return
+	}
+	left := 0
+	for _, m := range w.Nodes {
+		if q := peer(r, m); m != n && m.Vault.Raft == r && m.Vault.Open && q != nil && q.Voter {
+			left++
 		}
-	case diff.ActionRestart:
-		if p := peer(r, n); p == nil || !p.Voter || !n.Vault.Open {
-			return
-		}
-		left := 0
-		for _, m := range w.Nodes {
-			if q := peer(r, m); m != n && m.Vault.Raft == r && m.Vault.Open && q != nil && q.Voter {
-				left++
-			}
-		}
-		if left < r.voters()/2+1 && r.voters() > 1 {
-			broken("restart of %s left %d of %d voters", n.Name, left, r.voters())
-		}
-		if r.Leader == n.Vault.ID && step.Version != "" {
-			for _, m := range w.Nodes {
-				if m.Vault.Raft == r && m.RunsV != step.Version && m != n {
-					broken("the leader %s was restarted into %s before %s, which runs %s", n.Name, step.Version, m.Name, m.RunsV)
-				}
-			}
+	}
+	if left < r.voters()/2+1 && r.voters() > 1 {
+		w.broken("restart of %s left %d of %d voters", n.Name, left, r.voters())
+	}
+	if r.Leader != n.Vault.ID || step.Version == "" {
+		return
+	}
+	for _, m := range w.Nodes {
+		if m.Vault.Raft == r && m.RunsV != step.Version && m != n {
+			w.broken("the leader %s was restarted into %s before %s, which runs %s", n.Name, step.Version, m.Name, m.RunsV)
 		}
 	}
 }

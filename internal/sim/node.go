@@ -48,8 +48,12 @@ type Node struct {
 	RunsV   string // version of the running process
 	Epoch   uint64
 	Holder  string
-	Down    bool // out of the reconciler's reach
-	Writes  int  // how often anything on the node was changed by the reconciler
+	Down    bool   // out of the reconciler's reach
+	Writes  int    // how often anything on the node was changed by the reconciler
+	Answer  string // of init, by its nonce
+
+	rest []stage   // of a call that nobody listens to any more
+	due  time.Time // when the rest is done
 }
 
 func newNode(name, address string) *Node {
@@ -80,6 +84,47 @@ func (n *Node) start(c desired.Cluster, now time.Time) error {
 	n.Vault.Up, n.Vault.Open, n.Vault.Version, n.RunsV, n.Started = true, false, version, version, now
 	n.mark(c)
 	return nil
+}
+
+// flip lets what was staged go live, and the unit be known.
+func (n *Node) flip(c desired.Cluster, staged map[string]File, version string) {
+	maps.Copy(n.Files, staged)
+	if version != "" {
+		n.Links[c.Vault.Path] = version
+	}
+	if unit, ok := n.Files[c.Service.UnitPath]; ok {
+		n.Unit.Reload(unit.Digest())
+	}
+}
+
+// runs says that the process runs that version, if one is named, and these
+// files.
+func (n *Node) runs(version string, files map[string]File) bool {
+	if n.Mark == nil || version != "" && n.RunsV != version {
+		return false
+	}
+	for path, f := range files {
+		if n.Mark.Files[path] != f.Digest() {
+			return false
+		}
+	}
+	return true
+}
+
+// finish does what is left of a call that was under way.
+func (n *Node) finish(w *World) {
+	rest := n.rest
+	n.rest = nil
+	for _, stage := range rest {
+		_ = stage(w, n) // nobody listens; the next look sees what came of it
+	}
+}
+
+// goOn finishes a call once its time has come.
+func (n *Node) goOn(w *World) {
+	if n.rest != nil && !w.Time.Before(n.due) {
+		n.finish(w)
+	}
 }
 
 // mark notes what the process was started or last reloaded with.

@@ -8,7 +8,6 @@ import (
 	"testing/fstest"
 
 	"github.com/vaultfleet/reconciler/internal/loop"
-	"github.com/vaultfleet/reconciler/pkg/apply"
 	"github.com/vaultfleet/reconciler/pkg/desired"
 	"github.com/vaultfleet/reconciler/pkg/diff"
 )
@@ -71,6 +70,7 @@ nodes:
 type run struct {
 	*World
 	t     *testing.T
+	seed  uint64
 	rules string
 	tls   map[string]string // repo path → certificate, or encrypted key
 	spec  loop.Spec
@@ -81,7 +81,7 @@ func newRun(t *testing.T, seed uint64, nodes int) *run {
 	for i := 1; i <= nodes; i++ {
 		w.AddNode(fmt.Sprintf("eu-%d", i), fmt.Sprintf("10.1.0.1%d", i))
 	}
-	r := &run{World: w, t: t, rules: "production", tls: material(t, nodes)}
+	r := &run{World: w, t: t, seed: seed, rules: "production", tls: material(t, nodes)}
 	if nodes == 1 {
 		r.rules = "learning"
 	}
@@ -176,19 +176,28 @@ func bornOf(t *testing.T, seed uint64, nodes int) *run {
 	if r.Inits != 0 {
 		t.Fatal("initialised without approval")
 	}
-	r.change(func(m diff.Memory) diff.Memory {
-		m.Leaves = append(m.Leaves, diff.Leave{Kind: diff.LeaveInit, By: "alice", At: r.Time})
-		return m
-	})
+	r.approve()
 	wantBlock(t, r.converge(spec), diff.ReasonConfirm)
-	r.change(func(m diff.Memory) diff.Memory {
-		m.Birth.Phase = diff.BirthConfirmed
-		return m
-	})
+	r.confirm()
 	if last = r.converge(spec); !last.Plan.Empty() {
 		t.Fatalf("not in sync after the birth: %+v", last.Plan)
 	}
 	return r
+}
+
+// approve and confirm are what people do in a birth.
+func (r *run) approve() {
+	r.change(func(m diff.Memory) diff.Memory {
+		m.Leaves = append(m.Leaves, diff.Leave{Kind: diff.LeaveInit, By: "alice", At: r.Time})
+		return m
+	})
+}
+
+func (r *run) confirm() {
+	r.change(func(m diff.Memory) diff.Memory {
+		m.Birth.Phase = diff.BirthConfirmed
+		return m
+	})
 }
 
 func (r *run) change(change func(diff.Memory) diff.Memory) {
@@ -344,5 +353,3 @@ func TestTheSameSeedGivesTheSameTrace(t *testing.T) {
 		}
 	}
 }
-
-var _ apply.Hands = (*World)(nil).Do

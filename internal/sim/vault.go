@@ -20,8 +20,9 @@ type Raft struct {
 	Devices map[string]Device
 	Shares  int
 	Thresh  int
-	Root    bool // the root token of init still works
-	Cred    bool // the reconciler's credential works
+	Root    bool   // the root token of init still works
+	Cred    bool   // the reconciler has a credential
+	Secret  string // that opens it
 }
 
 // Peer is one member of a raft cluster.

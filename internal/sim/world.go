@@ -2,43 +2,39 @@ package sim
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strconv"
 	"time"
 
-	"github.com/vaultfleet/reconciler/internal/loop"
 	"github.com/vaultfleet/reconciler/pkg/actual"
 	"github.com/vaultfleet/reconciler/pkg/apply"
 	"github.com/vaultfleet/reconciler/pkg/desired"
-	"github.com/vaultfleet/reconciler/pkg/diff"
 )
 
-// World is machines, their networks and one reconciler's state, under a virtual
-// clock. It fills every port of a turn.
+// World is machines and their networks, under a virtual clock, and a first
+// [Reconciler] beside them.
 type World struct {
+	*Reconciler
 	Time  time.Time
 	Nodes []*Node
 	Trace []string // what was done to the machines, in order
 	// Broken are the invariants that were broken, each in a sentence. A test
 	// fails on any.
 	Broken []string
-	Inits  int
+	Inits  int // how often Vault was asked
 
-	rand   *rand.Rand
-	memory map[string][]byte // as the store would keep it
-	revs   map[string]uint64
-	epoch  uint64
-	ops    int
-	spec   desired.Cluster
+	rand  *rand.Rand
+	ops   int
+	kept  map[string]string // what the key stores hold, by its name; they are nobody's alone
+	spec  desired.Cluster
+	cross func(where string) // hears of every boundary that a reconciler comes to; nil: nobody listens
 }
 
 // NewWorld is an empty world whose choices follow the seed.
 func NewWorld(seed uint64) *World {
-	return &World{Time: time.Date(2026, 11, 23, 6, 0, 0, 0, time.UTC), rand: rand.New(rand.NewPCG(seed, 0)),
-		memory: map[string][]byte{}, revs: map[string]uint64{}}
+	w := &World{Time: time.Date(2026, 11, 23, 6, 0, 0, 0, time.UTC), rand: rand.New(rand.NewPCG(seed, 0)), kept: map[string]string{}}
+	w.Reconciler = w.NewReconciler("sim")
+	return w
 }
 
 // AddNode adds a bare machine.
@@ -61,22 +57,11 @@ func (w *World) Node(name string) *Node {
 // Use sets the spec that the machines' Vaults are part of.
 func (w *World) Use(spec desired.Cluster) { w.spec = spec }
 
-// Ports are the world as a turn needs it.
-func (w *World) Ports() loop.Ports {
-	return loop.Ports{Host: w.Look, Each: w.each, Store: store{w}, Lease: w.lease, Hands: w.Do, Clock: clock{w},
-		Op: func() string { w.ops++; return "op-" + strconv.Itoa(w.ops) }}
-}
-
 // each runs in an order that the seed chooses.
 func (w *World) each(n int, do func(int)) {
 	for _, i := range w.rand.Perm(n) {
 		do(i)
 	}
-}
-
-func (w *World) lease(context.Context, string) (uint64, func(), error) {
-	w.epoch++
-	return w.epoch, func() {}, nil
 }
 
 type clock struct{ w *World }
@@ -102,6 +87,9 @@ func (w *World) tick() {
 	var servers []*Vault
 	for _, n := range w.Nodes {
 		servers = append(servers, &n.Vault)
+	}
+	for _, n := range w.Nodes {
+		n.goOn(w)
 	}
 	for _, r := range w.rafts() {
 		r.Tick(servers, w.Time)
@@ -129,6 +117,14 @@ func (w *World) rafts() []*Raft {
 	return out
 }
 
+// reach tells whoever listens that a reconciler came to a boundary: before or
+// after something that outlives it, or amid a call.
+func (w *World) reach(where string) {
+	if w.cross != nil {
+		w.cross(where)
+	}
+}
+
 // Look is the probe of one machine.
 func (w *World) Look(_ context.Context, t actual.Target) actual.Node {
 	n := w.Node(t.Node)
@@ -143,7 +139,7 @@ func (w *World) Look(_ context.Context, t actual.Target) actual.Node {
 	for _, peer := range t.Peers {
 		seen.Machine.PeersReach[peer] = w.answers(peer)
 	}
-	if r := n.Vault.Raft; t.Credential && r != nil && r.Leader != "" && n.Vault.Open && (r.Cred || r.Root) {
+	if r := n.Vault.Raft; t.Credential && r != nil && r.Leader != "" && n.Vault.Open && (r.Root || w.opens(r)) {
 		w.lookRaft(&seen, r)
 	}
 	return seen
@@ -195,44 +191,6 @@ func (w *World) lookRaft(seen *actual.Node, r *Raft) {
 	for path, d := range r.Devices {
 		seen.Audit.Devices[path] = actual.Device{Type: d.Type, Options: d.Options}
 	}
-}
-
-// store keeps memories as bytes, so that nothing is shared by reference.
-type store struct{ w *World }
-
-func (s store) Load(_ context.Context, cluster string) (m diff.Memory, rev uint64, err error) {
-	if b := s.w.memory[cluster]; b != nil {
-		err = json.Unmarshal(b, &m)
-	}
-	return m, s.w.revs[cluster], err
-}
-
-func (s store) Save(_ context.Context, cluster string, m diff.Memory, rev uint64) (uint64, error) {
-	if rev != s.w.revs[cluster] {
-		return 0, loop.ErrConflict
-	}
-	b, err := json.Marshal(m)
-	if err != nil {
-		return 0, fmt.Errorf("marshal memory: %w", err)
-	}
-	s.w.memory[cluster] = b
-	s.w.revs[cluster]++
-	return s.w.revs[cluster], nil
-}
-
-func (s store) Append(ctx context.Context, cluster string, try diff.Try) error {
-	return s.w.Change(ctx, cluster, func(m diff.Memory) diff.Memory { return m.Record(try) })
-}
-
-// Change changes the memory of a cluster, as a person's command does.
-func (w *World) Change(ctx context.Context, cluster string, change func(diff.Memory) diff.Memory) error {
-	s := store{w}
-	m, rev, err := s.Load(ctx, cluster)
-	if err != nil {
-		return err
-	}
-	_, err = s.Save(ctx, cluster, change(m), rev)
-	return err
 }
 
 var _ apply.Clock = clock{}
