@@ -111,9 +111,15 @@ func (p Ports) prepare(m diff.Memory, step diff.Step, look Look, epoch uint64) *
 	return f
 }
 
+// attempts counts how often in a row a step failed. One without an outcome did
+// not: whoever was at it died.
 func attempts(m diff.Memory, step string) int {
 	for _, t := range m.Tries {
-		if t.Step == step && t.Outcome != diff.OutcomeDone && t.Outcome != diff.OutcomeStale {
+		switch {
+		case t.Step != step:
+		case t.Outcome == diff.OutcomeIntent:
+			return t.Count - 1
+		case t.Outcome == diff.OutcomeFailed, t.Outcome == diff.OutcomeUnknown:
 			return t.Count
 		}
 	}

@@ -197,9 +197,14 @@ func TestAGoalIsWaitedForAsLongAsSomethingMoves(t *testing.T) {
 func TestAttemptsAreCounted(t *testing.T) {
 	b := newBench(down)
 	b.hands = func(*bench, diff.Step) error { return fmt.Errorf("no: %w", ErrRefused) }
-	m := diff.Memory{Tries: []diff.Try{{Step: "start-1", Outcome: diff.OutcomeFailed, Count: 2}}}
-	if r := run(t, b, m); r.Try.Count != 3 {
-		t.Errorf("%+v", r.Try)
+	for last, want := range map[diff.Outcome]int{
+		diff.OutcomeFailed: 3, diff.OutcomeUnknown: 3, diff.OutcomeDone: 1,
+		diff.OutcomeIntent: 2, // whoever was at it died, which is no failure of the step
+	} {
+		m := diff.Memory{Tries: []diff.Try{{Step: "start-1", Outcome: last, Count: 2}}}
+		if r := run(t, b, m); r.Try.Count != want {
+			t.Errorf("after %s: %+v", last, r.Try)
+		}
 	}
 }
 
