@@ -48,6 +48,7 @@ type world struct {
 	ages    *secret.Keys
 	keys    ceremony.Keys
 	holder  string // who we are in a node's fence
+	fails   failpoint
 
 	mu         sync.Mutex
 	enforced   map[string]bool               // clusters that may be acted on
@@ -135,7 +136,7 @@ func (w *world) cluster(ctx context.Context, in wanted) (loop.Ports, loop.Spec, 
 		Host: w.nodes.Look, Each: nodesAtOnce, Store: memories{w.store}, Lease: w.lease,
 		Hands: w.hands(want, c, targets), Clock: clock{}, Op: newOp,
 	}
-	return logged(ports, w.log, want.Name), loop.Spec{Cluster: want, Commit: in.commit, Contents: w.contents(want)}, nil
+	return logged(w.fails.ports(ports), w.log, want.Name), loop.Spec{Cluster: want, Commit: in.commit, Contents: w.contents(want)}, nil
 }
 
 // ceremony is the one ceremony of a cluster: it keeps the session of our own
@@ -164,7 +165,7 @@ func (w *world) connect(ctx context.Context, t actual.Target) (nodes.Conn, error
 	case err != nil:
 		return nil, err
 	}
-	return sshConn{conn}, nil
+	return w.fails.conn(t.Node, sshConn{conn}), nil
 }
 
 // hinted is what went wrong and the way out, without the phase, which stands
