@@ -120,7 +120,7 @@ func (l *lab) serves() {
 	leaders := 0
 	for _, n := range l.Nodes {
 		health := n.Must("curl -s --cacert /etc/vault.d/tls/ca.crt 'https://" + n.Address + ":8200/v1/sys/health?standbyok=true'")
-		l.want(health, `"initialized":true`, `"sealed":false`, `"version":"1.21.0"`)
+		l.want(health, `"initialized":true`, `"sealed":false`, `"version":"`+l.version+`"`)
 		if strings.Contains(health, `"standby":false`) {
 			leaders++
 		}

@@ -3,7 +3,9 @@
 package e2e
 
 import (
+	"crypto/tls"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,6 +26,8 @@ type lab struct {
 	stores   []string
 	identity Identity // of the reconciler
 	alice    Identity // a holder
+	version  string   // of Vault, in the spec
+	http     http.Client
 	said     strings.Builder
 }
 
@@ -32,13 +36,15 @@ func newLab(t *testing.T, nodes int) *lab {
 	rig := NewRig(t, nodes)
 	l := &lab{Rig: rig, t: t, repo: filepath.Join(rig.Dir, "fleet"), config: filepath.Join(rig.Dir, "reconciler.yaml"),
 		stores:   []string{filepath.Join(rig.Dir, "keys-1"), filepath.Join(rig.Dir, "keys-2")},
-		identity: rig.NewIdentity("reconciler"), alice: rig.NewIdentity("alice")}
+		identity: rig.NewIdentity("reconciler"), alice: rig.NewIdentity("alice"), version: "1.21.0"}
+	l.http = http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DialContext: rig.Dial, TLSClientConfig: &tls.Config{RootCAs: rig.CA.Pool}}}
+	t.Cleanup(l.http.CloseIdleConnections)
 	l.op = rig.Operator(rig.Dir)
 	t.Cleanup(func() { l.noSecret(l.canaries()) }) // at the end of every story, however it ended
 	for _, dir := range l.stores {
 		rig.must(os.MkdirAll(dir, 0o700))
 	}
-	releases := rig.Releases("1.21.0")
+	releases := rig.Releases(l.version)
 	l.write("fleet.yaml", "format: 1\nfleet: lab\nreleases: {source: \"file://"+releases.Dir+"\"}\n")
 	l.write("vault.lock", releases.Lock)
 	l.write("clusters/prod/tls/ca.crt", string(rig.CA.PEM))
@@ -63,7 +69,7 @@ func (l *lab) spec(config string) string {
 	}
 	return `cluster: prod
 mode: enforce
-vault: {version: 1.21.0}
+vault: {version: ` + l.version + `}
 ca: tls/ca.crt
 storage: {raft: {path: /opt/vault/data}}
 listener:
@@ -134,8 +140,14 @@ func (l *lab) git(args ...string) {
 // run runs reconciler and expects an exit code.
 func (l *lab) run(code int, args ...string) Ended {
 	l.t.Helper()
+	return l.runBy(l.config, code, args...)
+}
+
+// runBy is run by another reconciler.yaml.
+func (l *lab) runBy(config string, code int, args ...string) Ended {
+	l.t.Helper()
 	began := time.Now()
-	ended := l.op.Run(append([]string{"--config", l.config}, args...)...)
+	ended := l.op.Run(append([]string{"--config", config}, args...)...)
 	l.t.Logf("%5.1f s  reconciler %s", time.Since(began).Seconds(), strings.Join(args, " "))
 	l.said.WriteString(ended.Stdout + ended.Stderr)
 	if ended.Code != code {

@@ -20,6 +20,9 @@ type Operator struct {
 	Dir  string
 	Env  []string      // KEY=VALUE, on top of PATH and HOME; nothing else is inherited
 	Wait time.Duration // how long a command may take; zero means five minutes
+	// Failpoint is where a command kills itself (cmd/reconciler/failpoint_on.go),
+	// in a build of its own; empty is the build that is released.
+	Failpoint string
 
 	rig *Rig
 }
@@ -63,7 +66,11 @@ type Running struct {
 // Start starts reconciler with these arguments and returns at once.
 func (o Operator) Start(args ...string) *Running {
 	o.rig.t.Helper()
-	binary, err := o.rig.product()
+	build := o.rig.product
+	if o.Failpoint != "" {
+		build = o.rig.mortal
+	}
+	binary, err := build()
 	o.rig.must(err)
 	home := filepath.Join(o.rig.Dir, "home")
 	o.rig.must(os.MkdirAll(home, 0o700))
@@ -71,7 +78,7 @@ func (o Operator) Start(args ...string) *Running {
 	// nsenter becomes the command, so that a signal to it reaches reconciler.
 	r := &Running{cmd: exec.Command("nsenter", append([]string{"--net=/run/netns/" + string(o.rig.netns), "--", binary}, args...)...)}
 	r.cmd.Dir = o.Dir
-	r.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + home}, o.Env...)
+	r.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "RECONCILER_FAILPOINT=" + o.Failpoint}, o.Env...)
 	r.cmd.Stdout, r.cmd.Stderr = &r.stdout, &r.stderr
 	o.rig.must(startIn(r.cmd, o.rig.tools))
 	done := make(chan struct{})
@@ -95,6 +102,11 @@ func (r *Running) Stderr() string { return r.stderr.String() }
 
 // Kill ends it as a crash does, with no chance to tidy up.
 func (r *Running) Kill() { r.signal(syscall.SIGKILL) }
+
+// Pause stops it where it is, as SIGSTOP, a suspended machine or a snapshot
+// does; Continue lets it go on, with no idea of the time between.
+func (r *Running) Pause()    { r.signal(syscall.SIGSTOP) }
+func (r *Running) Continue() { r.signal(syscall.SIGCONT) }
 
 // Terminate asks it to end, as systemd does.
 func (r *Running) Terminate() { r.signal(syscall.SIGTERM) }
@@ -125,12 +137,13 @@ func (s *stream) String() string {
 	return s.buf.String()
 }
 
-// build builds the product as it is released: without cgo.
-func (r *Rig) build() (string, error) {
+// build builds the product as it is released, without cgo, but for these flags.
+func (r *Rig) build(name string, flags ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	binary := filepath.Join(r.Dir, "reconciler")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", binary, "./cmd/reconciler")
+	binary := filepath.Join(r.Dir, name)
+	args := append([]string{"build", "-trimpath", "-o", binary}, flags...)
+	cmd := exec.CommandContext(ctx, "go", append(args, "./cmd/reconciler")...)
 	cmd.Dir = filepath.Join("..", "..")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -49,7 +49,8 @@ type Rig struct {
 	tools   string    // cgroup of everything that is not a node
 	signer  ssh.Signer
 	options Options
-	product func() (string, error)
+	product func() (string, error) // as it is released
+	mortal  func() (string, error) // with failpoints
 }
 
 var rigs atomic.Int32
@@ -81,7 +82,8 @@ func NewRigWith(t *testing.T, options Options) *Rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.remove)
-	r.product = sync.OnceValues(r.build)
+	r.product = sync.OnceValues(func() (string, error) { return r.build("reconciler") })
+	r.mortal = sync.OnceValues(func() (string, error) { return r.build("reconciler-mortal", "-tags", "failpoints") })
 	r.must(r.prepare(base))
 
 	var booted sync.WaitGroup
