@@ -59,9 +59,11 @@ func TestATakeoverGoesOnAfterALostStateFolder(t *testing.T) {
 }
 
 // installation is who the state folder is.
-func (l *lab) installation() string {
+func (l *lab) installation() string { l.t.Helper(); return l.installationIn("state") }
+
+func (l *lab) installationIn(state string) string {
 	l.t.Helper()
-	id, err := os.ReadFile(filepath.Join(l.Dir, "state", "installation"))
+	id, err := os.ReadFile(filepath.Join(l.Dir, state, "installation"))
 	l.must(err)
 	return strings.TrimSpace(string(id))
 }
