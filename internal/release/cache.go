@@ -21,6 +21,7 @@ var ErrAbsent = errors.New("it is not in the cache")
 type Cache struct {
 	Folder  string   // of the cache: STATE/cache
 	Sources []string // absolute folders that file:// sources may lie below: trust.releases
+	Web     Web
 }
 
 // Binary opens a version's vault binary for a platform ("linux_amd64"), from
@@ -103,16 +104,12 @@ func (c Cache) open(ctx context.Context, hex string) (*os.File, error) {
 }
 
 // fetch puts a binary into the cache. It holds the cache's lock.
-func (c Cache) fetch(ctx context.Context, source, version, platform, archiveSum, binarySum string) (err error) {
-	archive, err := c.openArchive(source, version, platform)
+func (c Cache) fetch(ctx context.Context, from, version, platform, archiveSum, binarySum string) (err error) {
+	named, err := parseSource(from, c.Web)
 	if err != nil {
 		return err
 	}
-	defer archive.Close()
-	if err := check(ctx, archive, archiveSum); err != nil {
-		return err
-	}
-	member, err := binaryMember(archive, platform)
+	trusted, err := trust(named, c.Sources)
 	if err != nil {
 		return err
 	}
@@ -129,17 +126,17 @@ func (c Cache) fetch(ctx context.Context, source, version, platform, archiveSum,
 			os.Remove(out.Name()) // what stays is swept by the next fetch
 		}
 	}()
-	got, err := unpack(ctx, member, out)
+	got, err := wanted{version, platform, archiveSum, saysLock}.take(ctx, trusted, c.Folder, out)
 	if err != nil {
 		return err
 	}
 	if got != binarySum {
-		return &MismatchError{Path: archive.Name() + ": " + member.Name, Want: binarySum, Got: got}
+		return &MismatchError{Path: "the binary of " + version + " for " + platform, Says: saysLock, Want: binarySum, Got: got}
 	}
 	return durable.Keep(out, filepath.Join(c.Folder, binarySum), 0o500)
 }
 
-// partial is what a file is called while it is unpacked.
+// partial is what an archive, or a binary, is called while it is not whole.
 const partial = "partial-*"
 
 // sweep takes away what earlier processes left when they were killed. Nobody

@@ -1,8 +1,10 @@
 package release
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/url"
 	"os"
@@ -10,15 +12,20 @@ import (
 	"strings"
 )
 
-// archivePath is where a release lies below a source.
+// archivePath is where the archive of a release lies below a source.
 func archivePath(version, platform string) (string, error) {
-	if !isVersion(version) {
-		return "", fmt.Errorf("%.40q is not a version of Vault, such as 1.21.0", version)
-	}
 	if !isPlatform(platform) {
 		return "", fmt.Errorf("%.40q is not a platform, such as linux_amd64", platform)
 	}
-	return filepath.Join("vault", version, fmt.Sprintf("vault_%s_%s.zip", version, platform)), nil
+	return releasePath(version, "_"+platform+".zip")
+}
+
+// releasePath is where a file of a version lies below a source.
+func releasePath(version, suffix string) (string, error) {
+	if !isVersion(version) {
+		return "", fmt.Errorf("%.40q is not a version of Vault, such as 1.21.0", version)
+	}
+	return filepath.Join("vault", version, "vault_"+version+suffix), nil
 }
 
 // isVersion says that a text is a version such as 1.21.0, 1.21.0-rc1 or
@@ -62,69 +69,86 @@ func made(text, of string) bool {
 	return text != "" && strings.Trim(text, of) == ""
 }
 
-// sourceFolder is the folder of a file:// source.
-func sourceFolder(source string) (string, error) {
-	u, err := url.Parse(source)
-	if err != nil {
-		return "", fmt.Errorf("releases.source %.200q is not a URL; give https://… or file:///FOLDER", source)
-	}
-	switch u.Scheme {
-	case "file":
-	case "https":
-		return "", fmt.Errorf("releases.source %s: https sources are not built yet; mirror the release into a folder of the same layout, name it under trust.releases in reconciler.yaml, and give file:///FOLDER", u.Redacted())
-	default:
-		return "", fmt.Errorf("releases.source %.200q: only https:// and file:// are known", u.Redacted())
-	}
-	if u.Host != "" && u.Host != "localhost" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || !filepath.IsAbs(u.Path) {
-		return "", fmt.Errorf("releases.source %.200q: a folder is written file:///FOLDER, with three slashes", u.Redacted())
-	}
-	return filepath.Clean(u.Path), nil
+// source is where releases lie, laid out like releases.hashicorp.com.
+type source interface {
+	// open opens a file by its path below the source. That it is not there is
+	// [fs.ErrNotExist].
+	open(ctx context.Context, name string) (io.ReadCloser, error)
+	// at is how a file is named to people.
+	at(name string) string
 }
 
-// openArchive opens an archive of a file:// source. A commit names the source,
-// so the folder must lie below one that reconciler.yaml trusts, and no link
-// leads out of that.
-func (c Cache) openArchive(source, version, platform string) (*os.File, error) {
-	name, err := archivePath(version, platform)
+// parseSource is the source of a URL, without a trusted folder for one that is
+// of files.
+func parseSource(text string, web Web) (source, error) {
+	u, err := url.Parse(text)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("releases.source %.200q is not a URL; give https://… or file:///FOLDER", text)
 	}
-	folder, err := sourceFolder(source)
+	shown := (&url.URL{Scheme: u.Scheme, Opaque: u.Opaque, Host: u.Host, Path: u.Path}).String() // the rest may give access
+	bare := u.User == nil && u.RawQuery == "" && u.Fragment == ""
+	switch {
+	case u.Scheme == "https" && u.Host != "" && bare:
+		return mirror{base: u, web: web}, nil
+	case u.Scheme == "https":
+		return nil, fmt.Errorf("releases.source %.200q: a mirror is written https://HOST/PATH, with no user and no query", shown)
+	case u.Scheme != "file":
+		return nil, fmt.Errorf("releases.source %.200q: only https:// and file:// are known", shown)
+	case u.Host != "" && u.Host != "localhost" || !bare || !filepath.IsAbs(u.Path):
+		return nil, fmt.Errorf("releases.source %.200q: a folder is written file:///FOLDER, with three slashes", shown)
+	}
+	return folder{root: filepath.Clean(u.Path), below: "."}, nil
+}
+
+// folder is a file:// source. No link leads out of its root.
+type folder struct {
+	root  string // absolute
+	below string // where in it the releases lie
+}
+
+func (f folder) at(name string) string { return filepath.Join(f.root, f.below, name) }
+
+func (f folder) open(_ context.Context, name string) (io.ReadCloser, error) {
+	root, err := os.OpenRoot(f.root)
 	if err != nil {
-		return nil, err
-	}
-	trusted, below, ok := c.trusted(folder)
-	if !ok {
-		return nil, fmt.Errorf("releases.source %s is not below a folder of trust.releases in reconciler.yaml (%s)", folder, strings.Join(c.Sources, ", "))
-	}
-	root, err := os.OpenRoot(trusted)
-	if err != nil {
-		return nil, fmt.Errorf("open a folder of trust.releases: %w", err)
+		return nil, fmt.Errorf("open a folder of releases: %w", err)
 	}
 	defer root.Close()
-	path := filepath.Join(below, name)
+	path := filepath.Join(f.below, name)
 	info, err := root.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s is missing; the source must be laid out like releases.hashicorp.com", filepath.Join(trusted, path))
+		return nil, &missingError{f.at(name) + " is missing; the source must be laid out like releases.hashicorp.com"}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open below %s: %w", trusted, err)
+		return nil, fmt.Errorf("open below %s: %w", f.root, err)
 	}
 	if !info.Mode().IsRegular() { // opening a pipe would wait for its other end
-		return nil, fmt.Errorf("%s is not a regular file", filepath.Join(trusted, path))
+		return nil, fmt.Errorf("%s is not a regular file", f.at(name))
 	}
 	return root.Open(path)
 }
 
-// trusted splits a folder into the trusted folder that it is, or lies below,
-// and the rest.
-func (c Cache) trusted(folder string) (root, below string, ok bool) {
-	for _, s := range c.Sources {
-		s = filepath.Clean(s)
-		rel, err := filepath.Rel(s, folder)
-		if err == nil && filepath.IsAbs(s) && filepath.IsLocal(rel) {
-			return s, rel, true
+// missingError says that a source does not have a file.
+type missingError struct{ text string }
+
+func (e *missingError) Error() string { return e.text }
+
+func (e *missingError) Is(target error) bool { return target == fs.ErrNotExist }
+
+// trust is a source that a commit named. A folder must be, or lie below, one
+// that reconciler.yaml trusts, or a commit could have any file of this machine
+// read; https reads nothing of it.
+func trust(s source, folders []string) (source, error) {
+	f, local := s.(folder)
+	if !local {
+		return s, nil
+	}
+	for _, t := range folders {
+		t = filepath.Clean(t)
+		rel, err := filepath.Rel(t, f.root)
+		if err == nil && filepath.IsAbs(t) && filepath.IsLocal(rel) {
+			return folder{root: t, below: rel}, nil
 		}
 	}
-	return "", "", false
+	return nil, fmt.Errorf("releases.source %s is not below a folder of trust.releases in reconciler.yaml (%s)", f.root, strings.Join(folders, ", "))
 }
