@@ -60,22 +60,12 @@ func (m mirror) open(ctx context.Context, name string) (io.ReadCloser, error) {
 
 func (w Web) transport() *http.Transport {
 	return &http.Transport{
-		Proxy:                  proxy,
+		Proxy:                  http.ProxyFromEnvironment,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: w.Roots},
 		DisableCompression:     true, // the sums are of the files as they lie there
 		DisableKeepAlives:      true, // no connection outlives its file
 		MaxResponseHeaderBytes: maxHeader,
 	}
-}
-
-// proxy is the proxy of the environment. What is wrong with it is said without
-// its URL, which may hold a password.
-func proxy(r *http.Request) (*url.URL, error) {
-	u, err := http.ProxyFromEnvironment(r)
-	if err != nil {
-		return nil, errors.New("HTTPS_PROXY is not the URL of a proxy; write http://HOST:PORT")
-	}
-	return u, nil
 }
 
 // download is the body of an answer.
