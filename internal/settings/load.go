@@ -79,5 +79,8 @@ func (r *reader) settings(root *yaml.Node, s *Settings) {
 		key{"secrets", func(n *yaml.Node) { r.secrets(n, s) }},
 		key{"state", func(n *yaml.Node) { r.path(n, "state", &s.State) }},
 		key{"key_stores", func(n *yaml.Node) { r.paths(n, "key_stores", &s.KeyStores) }},
+		key{"releases", func(n *yaml.Node) {
+			r.fields(n, "releases", key{"keys", func(n *yaml.Node) { r.guardedPaths(n, "releases.keys", &s.Releases.Keys) }})
+		}},
 	)
 }

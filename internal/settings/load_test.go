@@ -56,6 +56,7 @@ secrets:
   key: {clusters: lab, age: lab.age}
 state: state
 key_stores: [keys, /mnt/escrow/keys]
+releases: {keys: [hashicorp.asc]}
 `
 
 func TestLoadReadsEveryKey(t *testing.T) {
@@ -89,6 +90,7 @@ func TestLoadReadsEveryKey(t *testing.T) {
 		},
 		State:     in("state"),
 		KeyStores: []string{in("keys"), "/mnt/escrow/keys"},
+		Releases:  Releases{Keys: []string{in("hashicorp.asc")}},
 	}
 	got, problems := Load(path)
 	if len(problems) > 0 {
@@ -147,7 +149,6 @@ notify: [{url: "x"}]
 		`2:209 fleets[].signatures.allowed_signers is not built in this release`,
 		`6:3 trust.host_ca is not built in this release`,
 		`7:40 ssh.bastions is not built in this release`,
-		`9:1 releases is not built in this release`,
 		`10:1 http is not built in this release`,
 		`11:1 forge is not built in this release`,
 		`12:1 webhook is not built in this release`,
@@ -271,9 +272,10 @@ func TestLoadRefusesFilesThatOthersMayUse(t *testing.T) {
 ssh: {key: id}
 identities: [age.key]
 secrets: {a: {clusters: x, file: token}}
+releases: {keys: [hashicorp.asc]}
 `)
 	for name, mode := range map[string]os.FileMode{
-		"reconciler.yaml": 0o664, "known_hosts": 0o646, "ca.crt": 0o646, "id": 0o604, "age.key": 0o644, "token": 0o601,
+		"reconciler.yaml": 0o664, "known_hosts": 0o646, "ca.crt": 0o646, "hashicorp.asc": 0o646, "id": 0o604, "age.key": 0o644, "token": 0o601,
 	} {
 		file := filepath.Join(filepath.Dir(path), name)
 		if name != "reconciler.yaml" {
@@ -293,6 +295,7 @@ secrets: {a: {clusters: x, file: token}}
 		"reconciler.yaml:2:12: id has mode 0604: everybody on this host may use it; chmod 600 id",
 		"reconciler.yaml:3:14: age.key has mode 0644: everybody on this host may use it; chmod 600 age.key",
 		"reconciler.yaml:4:34: token has mode 0601: everybody on this host may use it; chmod 600 token",
+		"reconciler.yaml:5:19: hashicorp.asc has mode 0646: everybody on this host may change it; chmod o-w hashicorp.asc",
 	}
 	if diff := cmp.Diff(want, said(path, problems)); diff != "" {
 		t.Errorf("problems (-want +got):\n%s", diff)

@@ -37,6 +37,17 @@ func (r *reader) private(n *yaml.Node, path string) {
 	}
 }
 
+// guardedPaths reads a list of files that say whom we trust.
+func (r *reader) guardedPaths(n *yaml.Node, where string, to *[]string) {
+	r.items(n, where, func(n *yaml.Node) {
+		var file string
+		if r.path(n, "an item of "+where, &file) {
+			r.guarded(n, file)
+			*to = append(*to, file)
+		}
+	})
+}
+
 // guarded checks a file that says whom we trust.
 func (r *reader) guarded(n *yaml.Node, path string) {
 	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o002 != 0 {

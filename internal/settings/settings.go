@@ -21,6 +21,7 @@ type Settings struct {
 	Secrets    map[string]Secret // by name
 	State      string            // folder
 	KeyStores  []string          // folders
+	Releases   Releases
 }
 
 // Fleet is a repo that is followed.
@@ -42,6 +43,11 @@ type Trust struct {
 	Releases   []string // local folders that file:// sources may lie in
 	Modes      []Mode   // the first that matches a cluster is the most that it may have
 	Folders    bool     // act on a folder that is no trusted commit
+}
+
+// Releases says whose releases of Vault are locked.
+type Releases struct {
+	Keys []string // files of armored OpenPGP keys that count besides HashiCorp's own
 }
 
 // Mode is the most that the clusters of a glob may have.
@@ -84,12 +90,17 @@ func Match(glob, cluster string) bool {
 }
 
 // VaultCAs are the contents of the files of trust.vault_ca.
-func (s Settings) VaultCAs() ([][]byte, error) {
+func (s Settings) VaultCAs() ([][]byte, error) { return readAll("trust.vault_ca", s.Trust.VaultCA) }
+
+// ReleaseKeys are the contents of the files of releases.keys.
+func (s Settings) ReleaseKeys() ([][]byte, error) { return readAll("releases.keys", s.Releases.Keys) }
+
+func readAll(setting string, paths []string) ([][]byte, error) {
 	var all [][]byte
-	for _, path := range s.Trust.VaultCA {
+	for _, path := range paths {
 		text, err := read(path)
 		if err != nil {
-			return nil, fmt.Errorf("read trust.vault_ca: %w", err)
+			return nil, fmt.Errorf("read %s: %w", setting, err)
 		}
 		all = append(all, text)
 	}

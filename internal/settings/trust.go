@@ -18,15 +18,7 @@ func (r *reader) trust(n *yaml.Node, t *Trust) {
 			}
 		}},
 		key{"networks", func(n *yaml.Node) { r.networks(n, &t.Networks) }},
-		key{"vault_ca", func(n *yaml.Node) {
-			r.items(n, "trust.vault_ca", func(n *yaml.Node) {
-				var file string
-				if r.path(n, "an item of trust.vault_ca", &file) {
-					r.guarded(n, file)
-					t.VaultCA = append(t.VaultCA, file)
-				}
-			})
-		}},
+		key{"vault_ca", func(n *yaml.Node) { r.guardedPaths(n, "trust.vault_ca", &t.VaultCA) }},
 		key{"roots", func(n *yaml.Node) { r.roots(n, &t.Roots) }},
 		key{"services", func(n *yaml.Node) { r.names(n, "trust.services", &t.Services) }},
 		key{"users", func(n *yaml.Node) { r.names(n, "trust.users", &t.Users) }},

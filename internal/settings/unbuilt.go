@@ -10,7 +10,6 @@ func unbuilt() map[string]string {
 		"drift_reports":                       "run `reconciler plan --detailed-exitcode` on a schedule of your own",
 		"notify":                              "watch the exit code and the log",
 		"http":                                "nothing listens yet",
-		"releases":                            "further release keys are not yet read",
 		"trust.host_ca":                       "use @cert-authority lines in trust.known_hosts",
 		"ssh.bastions":                        "run the reconciler where it reaches the nodes",
 		"fleets[].ssh_key":                    "mirror the repo to a local path and follow that",
