@@ -26,6 +26,10 @@ func readLock(r *repo) (Lock, []Problem) {
 	if wrong != "" {
 		return Lock{}, []Problem{{Place: Place{File: lockFile}, Severity: SeverityError, Text: wrong, Hint: hint}}
 	}
+	return parseLock(body)
+}
+
+func parseLock(body []byte) (Lock, []Problem) {
 	tree, problems := parseYAML(lockFile, body)
 	if tree == nil {
 		return Lock{}, problems
