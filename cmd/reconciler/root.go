@@ -64,6 +64,7 @@ func newRoot(a *app) *cobra.Command {
 	root.AddCommand(
 		newValidate(a),
 		newSpec(a),
+		newLock(a),
 		newPlan(a),
 		newApply(a),
 		newRun(a),
