@@ -47,7 +47,7 @@ func (s *situation) install(n desired.Node) (Step, bool) {
 	if digest == "" {
 		platform, _ := s.v.get(n.Name, keyPlatform)
 		s.block(n.Name, ReasonNoLock, "vault.lock has no entry for "+version+" on "+platform,
-			"add the checked digests to vault.lock and commit it: docs/operations.md, Add a version to vault.lock")
+			"in a checkout: reconciler lock "+version+" --platform "+platform+", and commit vault.lock")
 		return Step{}, false
 	}
 	if !s.rooted(n.Name) || s.downgrades(n) {
