@@ -176,25 +176,33 @@ func (r *reading) started() time.Time {
 	return time.Unix(b+t/hertz, 0).UTC()
 }
 
-// mark reads "invocation ID" and "file HEX PATH" lines. A mark of another
-// invocation says nothing of this process.
+// mark reads "invocation ID", "file HEX PATH" and, after a reload that was not
+// taken up, "verdict SECONDS refused|unseen WHY" and "untaken HEX PATH" lines. A
+// mark of another invocation says nothing of this process.
 func (r *reading) mark(known *bodies) *actual.Mark {
 	text, ok := r.single["mark"]
 	if !ok {
 		return nil
 	}
 	m := &actual.Mark{Files: map[string]string{}}
+	files := map[string]map[string]string{"file": m.Files, "untaken": {}}
 	var invocation string
 	for line := range strings.Lines(text) {
 		word, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 		switch word {
 		case "invocation":
 			invocation = rest
-		case "file":
+		case "file", "untaken":
 			digest, p, _ := strings.Cut(rest, " ")
-			if _, wanted := r.target.Files[p]; isDigest(digest) && (wanted || p == r.target.ConfigPath || p == r.unitWord("FragmentPath")) {
-				m.Files[p] = "sha256:" + digest
+			if _, wanted := r.target.Files[p]; !isDigest(digest) || !wanted && p != r.target.ConfigPath && p != r.unitWord("FragmentPath") {
+				continue
 			}
+			files[word][p] = "sha256:" + digest
+		case "verdict":
+			at, said, _ := strings.Cut(rest, " ")
+			verdict, why, _ := strings.Cut(said, " ")
+			m.Untaken = &actual.Untaken{Files: files["untaken"], Refused: verdict == "refused", Why: clean(why, 800)}
+			m.Untaken.At, _ = parseSeconds(at)
 		}
 	}
 	if invocation != r.unit["InvocationID"] {

@@ -583,6 +583,7 @@ verb_binary() { # VERSION SHA256, the binary on standard input
 	"Vault v$1 "* | "Vault v$1,"*) ;; # a build of one's own names no commit
 	*) die 65 "it says that it is $said, not Vault v$1" ;;
 	esac
+	capable "$folder/vault" "$new"
 	sync -- "$new"
 	mv -fT -- "$new" "$folder/vault"
 	durable "$folder/vault" "$folder"
@@ -675,9 +676,16 @@ point() {
 }
 # adopt PATH: what a person had put there is kept once, for a way back.
 adopt() {
-	if [ ! -f "$ROOT$1" ] || [ -L "$ROOT$1" ] || [ -e "$GENERATIONS/adopted$1" ]; then return; fi
+	if [ ! -f "$ROOT$1" ] || [ -L "$ROOT$1" ]; then return; fi
 	mkdir -p "$GENERATIONS/adopted${1%/*}"
-	cp -p -- "$ROOT$1" "$GENERATIONS/adopted$1"
+	keep "$ROOT$1" "$GENERATIONS/adopted$1"
+}
+# keep FILE COPY: once, and whole.
+keep() {
+	[ ! -e "$2" ] || return 0
+	cp -a -- "$1" "$2.new" # with its file capabilities
+	mv -fT -- "$2.new" "$2"
+	durable "$2"
 }
 
 # flip GEN: it goes live. "-" is none.
@@ -723,23 +731,35 @@ use() {
 	[ "$1" != - ] || return 0
 	want=$VERSIONS/$1/vault
 	if [ "$(readlink -- "$ROOT$3" || :)" = "$want" ] || same "$2" "$ROOT$3"; then return; fi
-	set -- "$1" "$3"
-	if [ -f "$ROOT$2" ] && command -v getcap >/dev/null; then
-		case $(getcap -- "$(readlink -f -- "$ROOT$2")") in *cap_ipc_lock*) setcap cap_ipc_lock=+ep "$want" ;; esac
-	fi
-	if [ -f "$ROOT$2" ] && [ ! -L "$ROOT$2" ] && [ ! -e "$VERSIONS/adopted/vault" ]; then
+	capable "$ROOT$3" "$want"
+	if [ -f "$ROOT$3" ] && [ ! -L "$ROOT$3" ]; then
 		(umask 022 && mkdir -p "$VERSIONS/adopted")
-		cp -p -- "$ROOT$2" "$VERSIONS/adopted/vault"
+		keep "$ROOT$3" "$VERSIONS/adopted/vault"
 	fi
-	(umask 022 && mkdir -p "$ROOT${2%/*}")
-	point "$ROOT$2" "$want"
+	(umask 022 && mkdir -p "$ROOT${3%/*}")
+	point "$ROOT$3" "$want"
+}
+# capable FROM TO: the file capabilities of a binary go over to the one that takes
+# its place: without cap_ipc_lock a Vault that locks its memory does not start.
+capable() {
+	[ -f "$1" ] || return 0
+	file=$(readlink -f -- "$1")
+	if command -v getcap >/dev/null; then
+		can=$(getcap -- "$file" || :)
+		can=${can#"$file"} can=${can# =} can=${can# } # "FILE = CAPS" before libcap 2.41
+		[ -z "$can" ] || setcap "$can" "$2"
+	else # unseen, with what else a file carries so; where none can, there is none
+		cp --attributes-only --preserve=xattr -- "$file" "$2" 2>/dev/null || :
+	fi
 }
 
 # ---- The mark: what the process was started with, or last reloaded ----
 #
 # started/SERVICE/mark holds "invocation ID" and "file SHA256 PATH" lines, config
 # a copy of the configuration. Only a mark of the running invocation counts.
-# Which files are marked stands in marks/SERVICE, "ROLE PATH" lines.
+# Which files are marked stands in marks/SERVICE, "ROLE PATH" lines. After a reload
+# that did not bring them into force it holds "verdict SECONDS refused|unseen WHY"
+# as well, and "untaken SHA256 PATH" lines.
 
 # inputs SERVICE [SINCE]: "file SHA256 PATH" of each as it lies there now; with
 # SINCE (seconds) only of those not touched after it.
@@ -752,7 +772,7 @@ inputs() {
 		printf 'file %s %s\n' "${sum%% *}" "$path"
 	done <"$STATE/marks/$1"
 }
-# put_mark SERVICE INVOCATION, "file" lines on standard input.
+# put_mark SERVICE INVOCATION, the other lines on standard input.
 put_mark() {
 	into=$STARTED/$1
 	mkdir -p "$into"
@@ -818,12 +838,17 @@ mourn() {
 # any long code. The unit tells the lines apart, not the invocation: journald
 # finds no invocation for a process that is gone when its line arrives.
 last_words() {
-	timeout 10 journalctl --sync 2>/dev/null || : # the journal is written a little later than it is said
-	timeout 10 journalctl --quiet --no-pager -o cat -n 50 --since "@$2" "_SYSTEMD_UNIT=$1.service" 2>/dev/null |
-		head -c 65536 | tr '\t' ' ' | tr -cd '\n -~' |
+	written
+	timeout 10 journalctl --quiet --no-pager -o cat -n 50 --since "@$2" "_SYSTEMD_UNIT=$1.service" 2>/dev/null | plain 5 || :
+}
+# written: the journal is written a little later than things are said.
+written() { timeout 10 journalctl --sync 2>/dev/null || :; }
+# plain COUNT: of standard input, the last lines that may be shown to people.
+plain() {
+	head -c 65536 | tr '\t' ' ' | tr -cd '\n -~' |
 		sed -E -e '/-----BEGIN/,/-----END/d' -e '/-----END/d' -e '/(^|[^A-Za-z0-9])(hv[sbr]\.|[sbr]\.[A-Za-z0-9_-]{8})/d' \
 			-e '/[A-Za-z0-9+=_-]{40}/d' -e '/^[A-Za-z0-9+\/=]{40,}$/d' -e '/AGE-SECRET-KEY/d' -e '/^ *$/d' -e 's/^(.{300}).*/\1.../' |
-		tail -n 5 | tail -c 600 || :
+		tail -n "$1" | tail -c 600
 }
 # halt SERVICE: cleanly, and until its process is gone: a second Vault on the
 # same data would wait for the first one's lock.
@@ -838,21 +863,78 @@ halt() {
 		sleep 0.2
 	done
 }
-# reload SERVICE GEN: SIGHUP. Of a generation, what is new in it counts as taken
-# up; of all else the mark stays as it was.
+# reload SERVICE GEN: SIGHUP. What is new in a generation counts as taken up once
+# Vault was heard; of all else the mark stays as it was.
 reload() {
-	systemctl reload "$1.service"
 	now=$(property "$1" InvocationID)
-	if [ "$2" = - ] || ! marked "$1" "$now"; then return; fi
-	taken=" $(sed -n 's/^new [a-z]* //p' "$GENERATIONS/$2/manifest" | tr '\n' ' ')"
+	from=$(cursor "$1")
+	if words=$(systemctl reload "$1.service" 2>&1); then
+		verdict=$(heard "$1" "$now" "$from")
+	else
+		verdict="unseen systemd did not do it: $(printf '%s\n' "$words" | plain 1)"
+	fi
+	[ "$2" = - ] || note_reload "$1" "$now" "$verdict" " $(sed -n 's/^new [a-z]* //p' "$GENERATIONS/$2/manifest" | tr '\n' ' ')"
+	[ "$verdict" = taken ] || die 1 "reload of $1.service: ${verdict#* }"
+}
+# note_reload SERVICE INVOCATION VERDICT PATHS: the mark says what of these the
+# process took up, or that it did not.
+note_reload() {
+	marked "$1" "$2" || return 0
+	as=file
+	[ "$3" = taken ] || as=untaken
 	{
-		inputs "$1" | while read -r word sum path; do
-			case $taken in *" $path "*) printf '%s %s %s\n' "$word" "$sum" "$path" ;; esac
+		[ "$as" = file ] || printf 'verdict %s %s\n' "$(date +%s)" "$3"
+		inputs "$1" | while read -r _ sum path; do
+			case $4 in *" $path "*) printf '%s %s %s\n' "$as" "$sum" "$path" ;; esac
 		done
 		while read -r word sum path; do
-			case $word$taken in file*" $path "*) ;; file*) printf '%s %s %s\n' "$word" "$sum" "$path" ;; esac
+			case $as:$word:$4 in
+			file:file:*" $path "*) ;; # replaced by the line above
+			*:file:*) printf 'file %s %s\n' "$sum" "$path" ;;
+			esac
 		done <"$STARTED/$1/mark"
-	} | put_mark "$1" "$now"
+	} | put_mark "$1" "$2"
+}
+
+# What became of a reload: systemd hears READY in any case, so only Vault's own
+# words tell. It says that it begins, and each thing that it could not use
+# (command/server.go, case <-c.SighupCh). With what is REFUSED it would not start
+# either. An error that names no part of Vault is one of the reload itself.
+BEGAN='^==> Vault reload triggered$'
+REFUSED='could not reload config|no config found at reload time|unknown log level found on reload|error reloading seal config|error encountered reloading listener'
+COMPLAINED='error reloading raft config|\[ERROR\] ([^:]* |[^: ]+$)|"@level":"error","@message":"([^"\\]|\\.)*","@timestamp"'
+
+# said SERVICE CURSOR: what it said since then. Each line may be anything.
+said() { timeout 20 journalctl --quiet --no-pager -o cat --after-cursor "$2" "_SYSTEMD_UNIT=$1.service" 2>/dev/null || :; }
+# cursor SERVICE: where its journal ends now; nothing where it cannot be read.
+cursor() {
+	written
+	timeout 20 journalctl --quiet --no-pager -o cat -n 1 --show-cursor "_SYSTEMD_UNIT=$1.service" 2>/dev/null |
+		sed -n 's/^-- cursor: \([A-Za-z0-9=;]*\)$/\1/p' | tail -n 1
+}
+# heard SERVICE INVOCATION CURSOR: "taken", "refused WHY" or "unseen WHY".
+heard() {
+	[ -n "$3" ] || { echo "unseen the journal of $1.service cannot be read, so what Vault made of it is not known" && return; }
+	began='' until=$(($(date +%s) + 60))
+	while :; do
+		[ "$(property "$1" InvocationID)" = "$2" ] || { echo "unseen Vault ended meanwhile (journalctl -u $1 has why)" && return; }
+		# After the words comes the notice to systemd, a moment later: look once more.
+		if [ -n "$began" ] && [ "$(property "$1" ActiveState)" = active ]; then break; fi
+		[ "$(date +%s)" -lt "$until" ] || { echo "unseen Vault did not say that it ${began:-began to reload} within 60 s" && return; }
+		sleep 0.2
+		written
+		if [ "$(said "$1" "$3" | grep -acE "$BEGAN" || :)" != 0 ]; then began='was done'; fi
+	done
+	written
+	for found in refused:"$REFUSED" unseen:"$COMPLAINED"; do
+		line=$(said "$1" "$3" | sed "0,/$BEGAN/d" | grep -aE "${found#*:}" | tail -n 1 || :)
+		if [ -n "$line" ]; then
+			words=$(printf '%s\n' "$line" | plain 1)
+			echo "${found%%:*} Vault did not take it up; it said (journalctl -u $1 has it all): ${words:-what is not shown here}"
+			return
+		fi
+	done
+	echo taken
 }
 # fresh_unit SERVICE GEN: systemd knows the unit that lies on disk.
 fresh_unit() {

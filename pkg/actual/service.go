@@ -34,6 +34,20 @@ type Mark struct {
 	Files  map[string]string `json:"files"`            // path → digest
 	Config map[string]string `json:"config,omitempty"` // flattened
 	Unit   string            `json:"unit,omitempty"`
+	// Untaken is the last reload of ours that this process did not take up; nil:
+	// it took up what it was reloaded with.
+	Untaken *Untaken `json:"untaken,omitempty"`
+}
+
+// Untaken is what a reload of ours did not bring into force. Files are still as
+// the mark says, not as these digests say.
+type Untaken struct {
+	Files map[string]string `json:"files"` // path → digest
+	// Refused says that Vault named what it cannot use: it would not start with
+	// it either. False: what became of it could not be seen.
+	Refused bool      `json:"refused,omitempty"`
+	Why     string    `json:"why"`
+	At      time.Time `json:"at"`
 }
 
 // Certificate is a leaf certificate.
