@@ -1,6 +1,13 @@
 package diff
 
-import "github.com/vaultfleet/reconciler/pkg/desired"
+import (
+	"fmt"
+	"strings"
+
+	goversion "github.com/hashicorp/go-version"
+
+	"github.com/vaultfleet/reconciler/pkg/desired"
+)
 
 // A version goes into a folder of its own on every node before the first node
 // is restarted; the link at vault.path moves in the step that restarts. Once a
@@ -91,4 +98,45 @@ func (s *situation) stagedEverywhere() bool {
 			"make the node reachable, or mend what its install failed with")
 	}
 	return all
+}
+
+// raises notes what a person wants to know before the cluster's version goes up:
+// nothing of ours makes a way back yet, and what a minor changed stands in its
+// upgrade notes alone.
+func (s *situation) raises() {
+	from, to := s.memory.Newest, s.want.Vault.Version
+	if from == "" || !newer(to, from) || !s.want.Manages(desired.ConcernBinary) {
+		return
+	}
+	change := Change{"vault", from, to}
+	if s.want.Storage.Kind == "raft" {
+		s.note("", EffectOneWay, change, "no snapshot is taken and no way back is prepared by this release, that comes later; before you apply, with a token of your own: vault operator raft snapshot save FILE (docs/operations.md, Upgrade)")
+	}
+	if read := minors(from, to); len(read) > 1 {
+		s.note("", EffectOneWay, change, "skips "+strings.Join(read[:len(read)-1], ", ")+"; read the upgrade notes of each, and of "+read[len(read)-1])
+	}
+}
+
+// minors are those after that of one version up to that of another, as "1.20".
+func minors(from, to string) []string {
+	a, err := goversion.NewVersion(from)
+	b, err2 := goversion.NewVersion(to)
+	if err != nil || err2 != nil {
+		return nil
+	}
+	last := map[int]int{1: 21} // of a major that is over; 2 followed 1.21
+	major, minor, end := a.Segments()[0], a.Segments()[1], b.Segments()
+	var list []string
+	for ; major < end[0]; major, minor = major+1, -1 {
+		for minor++; minor <= last[major]; minor++ {
+			list = append(list, fmt.Sprintf("%d.%d", major, minor))
+		}
+		if last[major] == 0 {
+			list = append(list, fmt.Sprintf("each later %d.x", major))
+		}
+	}
+	for minor++; minor <= end[1]; minor++ {
+		list = append(list, fmt.Sprintf("%d.%d", major, minor))
+	}
+	return list
 }

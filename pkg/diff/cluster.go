@@ -107,6 +107,7 @@ func (s *situation) wave() Wave {
 	}
 	s.dropped()
 	s.proposeIdentity()
+	s.raises()
 	var free Wave
 	for _, n := range s.nodes() {
 		if step, ok := s.free(n); ok {

@@ -58,13 +58,17 @@ func (s *situation) classify(n desired.Node, put desired.Put) (desired.OnChange,
 
 // servesWanted says that the listener serves the certificate that lies on disk,
 // and that this is the wanted one: the handshake tells more than any mark. It
-// tells it of the key as well, since Vault serves no mismatched pair.
+// tells it of the key as well, since Vault serves no mismatched pair; not where
+// it served this certificate before, with another key.
 func (s *situation) servesWanted(n desired.Node, put desired.Put) bool {
 	if !s.v.is(n.Name, keyCert, "current") {
 		return false
 	}
 	for _, p := range n.Puts {
-		if (p.Path == put.Path || p.Path == put.Pair) && !s.v.is(n.Name, keyFile+p.Path, value(p)) {
+		if p.Path != put.Path && p.Path != put.Pair {
+			continue
+		}
+		if !s.v.is(n.Name, keyFile+p.Path, value(p)) || p.TLS == "cert" && s.v.is(n.Name, keyLoaded+p.Path, p.Digest) {
 			return false
 		}
 	}
@@ -89,12 +93,15 @@ func (s *situation) configChange(n desired.Node) (desired.OnChange, []Change, to
 	for _, k := range keys {
 		changes = append(changes, Change{k, readable(from[k]), readable(n.Config[k])})
 	}
-	switch class {
-	case desired.ChangeNone:
+	mark := s.have[n.Name].Process.Mark
+	switch {
+	case mark != nil && mark.Untaken != nil && mark.Untaken.Files[s.want.Service.ConfigPath] != "":
+		return desired.OnChangeRestart, changes, toldAll // which of both it runs with is not known
+	case class == desired.ChangeNone:
 		return desired.OnChangeNone, changes, toldAll
-	case desired.ChangeDeferred:
+	case class == desired.ChangeDeferred:
 		return desired.OnChangeNone, changes, toldDeferred
-	case desired.ChangeReload:
+	case class == desired.ChangeReload:
 		return desired.OnChangeReload, changes, toldAll
 	}
 	return desired.OnChangeRestart, changes, toldAll

@@ -17,6 +17,7 @@ const (
 	keyFolder    = "folder:"    // absent, or OWNER:GROUP:MODE
 	keyFile      = "file:"      // absent, or DIGEST OWNER:GROUP:MODE
 	keyLoaded    = "loaded:"    // digest of the file that the process was started or reloaded with
+	keyReload    = "reload"     // taken refused unseen: what became of the last reload of ours, of what is wanted now
 	keyBinary    = "binary"     // absent, or the digest at vault.path
 	keyVersion   = "installed:" // absent, or the digest of that version's binary
 	keyUnitFresh = "unit"       // fresh stale: systemd loaded what is on disk

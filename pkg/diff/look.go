@@ -132,10 +132,13 @@ func fileFacts(v view, want desired.Cluster, n actual.Node, m Memory) {
 	for path, digest := range loaded(n, inputs) {
 		v.put(n.Name, keyLoaded+path, inSpec(path, digest))
 	}
+	if n.Process != nil && n.Process.PID != 0 {
+		v.put(n.Name, keyReload, reloadState(v, want, n, inSpec))
+	}
 }
 
 // loaded is what the process was started or last reloaded with: as the mark
-// says, or, where nothing of ours marked it, what is on disk if every input is
+// says, but for what a reload brought that was not seen to be taken up; or, where nothing of ours marked it, what is on disk if every input is
 // older than the process.
 func loaded(n actual.Node, inputs []string) map[string]string {
 	if n.Process == nil || n.Process.PID == 0 {
@@ -145,6 +148,9 @@ func loaded(n actual.Node, inputs []string) map[string]string {
 		files := maps.Clone(mark.Files)
 		if n.Service != nil && n.Service.FragmentPath != "" && mark.Unit != "" && files != nil {
 			files[n.Service.FragmentPath] = mark.Unit
+		}
+		if mark.Untaken != nil {
+			maps.DeleteFunc(files, func(path, _ string) bool { return mark.Untaken.Files[path] != "" })
 		}
 		return files
 	}

@@ -27,6 +27,7 @@ const (
 	ReasonNoLock        Reason = "no-lock-entry"
 	ReasonDowngrade     Reason = "downgrade"
 	ReasonImmutable     Reason = "immutable" // storage, raft path, node_id, seal
+	ReasonRefused       Reason = "refused"   // Vault named what it cannot use of what lies there
 	ReasonUnproven      Reason = "unproven"  // what the process was started with is unknown
 	ReasonAuditPath     Reason = "audit-path"
 	ReasonRemoved       Reason = "removed" // from raft; its data must not come back
@@ -49,7 +50,7 @@ const (
 // that exit code 8 stands for.
 func (r Reason) Urgent() bool {
 	switch r {
-	case ReasonInitLost, ReasonConfirm, ReasonQuorumLost, ReasonDataMissing, ReasonFailed, ReasonNoShares:
+	case ReasonInitLost, ReasonConfirm, ReasonQuorumLost, ReasonDataMissing, ReasonFailed, ReasonNoShares, ReasonRefused:
 		return true
 	}
 	return false

@@ -481,10 +481,30 @@ func (s *scene) applyNode(n *actual.Node, words []string) error {
 		n.Files[words[1]] = f
 	case "loaded": // PATH: the process has other bytes than the disk
 		n.Process.Mark.Files[words[1]] = "sha256:older"
+		if words[1] == unitPath {
+			n.Process.Mark.Unit = "sha256:older"
+		}
 		n.Process.Mark.Config = maps.Clone(n.Process.Mark.Config)
 		if len(words) > 3 {
 			n.Process.Mark.Config[words[2]] = words[3]
 		}
+	case "placed": // PATH… lies there as the spec wants it
+		for _, path := range words[1:] {
+			s.place(n, path)
+		}
+	case "untaken": // refused or unseen, PATH…: a reload with what lies there did not bring it into force
+		n.Process.Mark.Untaken = &actual.Untaken{Files: map[string]string{}, Refused: words[1] == "refused", Why: "it said so", At: noon.Add(-time.Minute)}
+		for _, path := range words[2:] {
+			n.Process.Mark.Untaken.Files[path] = n.Files[path].Digest
+		}
+	case "loaded-as-placed": // the process took up all that lies there
+		raw, _ := s.want.Node(n.Name)
+		for path, f := range n.Files {
+			n.Process.Mark.Files[path] = f.Digest
+		}
+		n.Process.Mark.Config = maps.Clone(raw.Config)
+	case "serves-new-certificate":
+		n.Process.Served = &actual.Certificate{Digest: n.Files[certPath].Certificate.Digest}
 	case "mode": // PATH MODE
 		f := n.Files[words[1]]
 		f.Mode = words[2]
@@ -566,6 +586,26 @@ func (s *scene) applyNode(n *actual.Node, words []string) error {
 		return fmt.Errorf("no such fact")
 	}
 	return nil
+}
+
+// place puts what the spec wants at a path.
+func (s *scene) place(n *actual.Node, path string) {
+	for _, p := range s.node(n.Name).Puts {
+		if p.Path != path {
+			continue
+		}
+		f := n.Files[path]
+		f.Digest, f.Mtime = p.Digest, noon
+		if encrypted := strings.HasPrefix(p.Digest, "age:"); encrypted || p.TLS == "key" {
+			f.Digest = "sha256:plain-of-" + p.Digest
+			s.memory.Secrets = maps.Clone(s.memory.Secrets)
+			s.memory.Secrets[p.Digest] = f.Digest
+		}
+		if p.TLS == "cert" {
+			f.Certificate = &actual.Certificate{Digest: "leaf-of-" + p.Digest}
+		}
+		n.Files[path] = f
+	}
 }
 
 // down takes the service out of running.

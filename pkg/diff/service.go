@@ -100,26 +100,19 @@ func (s *situation) change(n desired.Node) (step Step, held bool) {
 		return Step{}, false
 	}
 	p := s.pending(n)
-	if s.immutable(n) {
+	if s.immutable(n) || s.refused(n) {
 		return Step{}, true
 	}
 	switch p.effect() {
 	case EffectReload:
+		if s.v.is(n.Name, keyReload, "unseen") {
+			return s.restart(n, p) // another one would be seen no better
+		}
 		return s.reload(n, p), !s.rooted(n.Name)
 	case EffectRestart:
 		return s.restart(n, p)
 	}
 	return Step{}, false
-}
-
-func (s *situation) reload(n desired.Node, p pending) Step {
-	items := slices.Concat(p.quiet, p.reload)
-	step := Step{Node: n.Name, Action: ActionReload, Effect: EffectReload, Puts: puts(items), Folders: p.folders,
-		Why: "the change is one that Vault takes up on SIGHUP", Changes: p.changes(items),
-		Needs: append(s.v.known(n.Name, keyService, keyBoot, keyHold), s.before(n, puts(items))...),
-		Goal:  append(s.placed(n, puts(items)), s.live(n, puts(p.reload))...)}
-	step.Goal = append(step.Goal, Fact{n.Name, keyService, "active"}, Fact{n.Name, keyUnitFresh, "fresh"})
-	return step
 }
 
 func (s *situation) restart(n desired.Node, p pending) (step Step, held bool) {
@@ -147,7 +140,7 @@ func (s *situation) restart(n desired.Node, p pending) (step Step, held bool) {
 	}
 	items := slices.Concat(p.quiet, p.reload, p.restart, p.ride)
 	step = Step{Node: n.Name, Action: ActionRestart, Effect: s.restartEffect(n, p), Puts: puts(items), Folders: p.folders,
-		Why: "the change takes a restart", Changes: p.changes(items),
+		Why: s.whyRestart(n.Name), Changes: p.changes(items),
 		Needs: append(append(needs, s.v.known(n.Name, keyService, keyBoot, keyHold, keyPeersJSON, keyRole)...), s.before(n, puts(items))...),
 		Goal:  append(s.placed(n, puts(items)), s.live(n, puts(slices.Concat(p.reload, p.restart, p.ride)))...)}
 	step.Goal = append(step.Goal, Fact{n.Name, keyService, "active"}, Fact{n.Name, keyAPI, "up"}, Fact{n.Name, keyUnitFresh, "fresh"})
@@ -181,15 +174,23 @@ func (s *situation) before(n desired.Node, puts []Put) []Fact {
 	return facts
 }
 
-// live are the facts of the process once it has taken up these files.
+// live are the facts of the process once it has taken up these files. Of a new
+// certificate the handshake tells, and with it of its key; of a key alone it
+// does not.
 func (s *situation) live(n desired.Node, puts []Put) []Fact {
 	var facts []Fact
+	tls, certified := map[string]bool{}, false
+	for _, p := range n.Puts {
+		if p.TLS != "" && slices.ContainsFunc(puts, func(put Put) bool { return put.Path == p.Path }) {
+			tls[p.Path], certified = true, certified || p.TLS == "cert"
+		}
+	}
 	for _, put := range puts {
-		facts = append(facts, Fact{n.Name, keyLoaded + put.Path, put.Digest})
-		for _, p := range n.Puts {
-			if p.Path == put.Path && p.TLS != "" {
-				facts = append(facts, Fact{n.Name, keyCert, "current"})
-			}
+		if tls[put.Path] {
+			facts = append(facts, Fact{n.Name, keyCert, "current"})
+		}
+		if !tls[put.Path] || !certified {
+			facts = append(facts, Fact{n.Name, keyLoaded + put.Path, put.Digest})
 		}
 	}
 	return facts

@@ -78,6 +78,7 @@ func (s *situation) afterStart(v view, step Step) {
 	}
 	v.put(n.Name, keySealed, word(s.want.Seal.Kind == "shamir" || v.is(n.Name, keyInit, no)))
 	v.put(n.Name, keyRemoved, no)
+	v.put(n.Name, keyReload, "taken")
 	v.put(n.Name, keyServing, no)
 	v.put(n.Name, keyRole, "none")
 }

@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"slices"
 	"strconv"
 	"time"
 )
@@ -66,10 +67,8 @@ func (s *situation) mayTry(step Step) bool {
 	if !ok || s.forecast || (last.Outcome != OutcomeFailed && last.Outcome != OutcomeUnknown) {
 		return true
 	}
-	for _, l := range s.memory.Leaves {
-		if l.Kind == LeaveRetry && (l.Node == "" || l.Node == step.Node) && last.At.Before(l.At) {
-			return true
-		}
+	if s.retried(step.Node, last.At) {
+		return true
 	}
 	if last.Count >= maxTries {
 		s.block(step.Node, ReasonFailed, string(step.Action)+" failed "+count(last.Count)+", last: "+last.Evidence,
@@ -81,6 +80,13 @@ func (s *situation) mayTry(step Step) bool {
 		return false
 	}
 	return true
+}
+
+// retried says that a person let what failed at that time on a node try again.
+func (s *situation) retried(node string, failed time.Time) bool {
+	return slices.ContainsFunc(s.memory.Leaves, func(l Leave) bool {
+		return l.Kind == LeaveRetry && (l.Node == "" || l.Node == node) && failed.Before(l.At)
+	})
 }
 
 func count(n int) string {

@@ -1,0 +1,80 @@
+package diff
+
+import (
+	"slices"
+
+	"github.com/vaultfleet/reconciler/pkg/actual"
+	"github.com/vaultfleet/reconciler/pkg/desired"
+)
+
+// A reload counts once its effect was seen. systemd hears "ready" whatever became
+// of it, so the node script listens to what Vault itself says after the signal,
+// and the mark says what it took up. Of what it did not take up:
+//   - Vault named what it cannot use. It goes on with what it had, and a restart
+//     would take it down for good: a person has to act, and nobody else reloads.
+//   - Nothing tells what became of it. Another reload would be seen no better, so
+//     the change takes a restart. A certificate is told by its handshake.
+
+// reloadState says what became of the last reload of ours. One that was not taken
+// up counts as long as each file of it lies there as the spec wants it: another
+// commit, or what a person mended, is another reload. Of a certificate the
+// handshake tells more than the words that Vault did or did not say.
+func reloadState(v view, want desired.Cluster, n actual.Node, inSpec func(path, digest string) string) string {
+	mark := n.Process.Mark
+	if mark == nil || mark.Untaken == nil {
+		return "taken"
+	}
+	node, _ := want.Node(n.Name)
+	wanted, handshake, served := false, true, false
+	for _, p := range node.Puts {
+		digest, ok := mark.Untaken.Files[p.Path]
+		if !ok {
+			continue
+		}
+		if inSpec(p.Path, digest) != p.Digest || !v.is(n.Name, keyFile+p.Path, value(p)) {
+			return "taken"
+		}
+		wanted, handshake = true, handshake && p.TLS != ""
+		served = served || p.TLS == "cert" && mark.Files[p.Path] != digest && n.Process.Served != nil && certState(n) == "current"
+	}
+	switch {
+	case !wanted || handshake && (served || !mark.Untaken.Refused):
+		return "taken"
+	case mark.Untaken.Refused:
+		return "refused"
+	}
+	return "unseen"
+}
+
+// refused says that Vault named what it cannot use of what lies there, and
+// blocks by it: it keeps what it had, and would not come back from a restart.
+func (s *situation) refused(n desired.Node) bool {
+	if !s.v.is(n.Name, keyReload, "refused") {
+		return false
+	}
+	untaken := s.have[n.Name].Process.Mark.Untaken
+	if s.retried(n.Name, untaken.At) {
+		return false
+	}
+	s.block(n.Name, ReasonRefused, "Vault on "+n.Name+" goes on with what it had, and would not start with what lies there now. "+untaken.Why,
+		"commit what it can use, before anything restarts it; or mend what it names, then reconciler resume "+s.want.Name+" --node "+n.Name)
+	return true
+}
+
+func (s *situation) reload(n desired.Node, p pending) Step {
+	items := slices.Concat(p.quiet, p.reload)
+	step := Step{Node: n.Name, Action: ActionReload, Effect: EffectReload, Puts: puts(items), Folders: p.folders,
+		Why: "the change is one that Vault takes up on SIGHUP", Changes: p.changes(items),
+		Needs: append(s.v.known(n.Name, keyService, keyBoot, keyHold), s.before(n, puts(items))...),
+		Goal:  append(s.placed(n, puts(items)), s.live(n, puts(p.reload))...)}
+	step.Goal = append(step.Goal, Fact{n.Name, keyService, "active"}, Fact{n.Name, keyUnitFresh, "fresh"}, Fact{n.Name, keyReload, "taken"})
+	return step
+}
+
+// whyRestart is the reason of a restart, for people.
+func (s *situation) whyRestart(node string) string {
+	if s.v.is(node, keyReload, "unseen") {
+		return "a reload was not seen to take effect: " + s.have[node].Process.Mark.Untaken.Why
+	}
+	return "the change takes a restart"
+}
