@@ -145,7 +145,7 @@ func (a *act) activate(ctx context.Context, contents apply.Contents) error {
 	begin := func(w *World, n *Node) error { return n.Unit.Start(func() error { return n.start(w.spec, w.Time) }) }
 	switch step.Action {
 	case diff.ActionReload:
-		return a.call("activate", flip, func(w *World, n *Node) error { n.mark(w.spec); return nil })
+		return a.call("activate", flip, func(w *World, n *Node) error { return n.reload(w.spec, step.Puts, w.Time) })
 	case diff.ActionRestart:
 		return a.call("activate", halt, flip, begin)
 	case diff.ActionStart:

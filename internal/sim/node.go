@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	"github.com/vaultfleet/reconciler/pkg/actual"
 	"github.com/vaultfleet/reconciler/pkg/desired"
+	"github.com/vaultfleet/reconciler/pkg/diff"
 )
 
 var errNotFound = errors.New("unit not found or masked")
@@ -48,9 +50,13 @@ type Node struct {
 	RunsV   string // version of the running process
 	Epoch   uint64
 	Holder  string
-	Down    bool   // out of the reconciler's reach
-	Writes  int    // how often anything on the node was changed by the reconciler
-	Answer  string // of init, by its nonce
+	Down    bool // out of the reconciler's reach
+	Mute    bool // its journal cannot be read
+	// Unusable are the digests of files that no Vault can use, such as a key that
+	// does not belong to its certificate.
+	Unusable map[string]bool
+	Writes   int    // how often anything on the node was changed by the reconciler
+	Answer   string // of init, by its nonce
 
 	rest []stage   // of a call that nobody listens to any more
 	due  time.Time // when the rest is done
@@ -79,6 +85,9 @@ func (n *Node) start(c desired.Cluster, now time.Time) error {
 	}
 	if _, ok := config["disable_mlock"]; !ok && atLeast(version, "1.20.0") {
 		return errors.New("vault does not start: disable_mlock must be configured")
+	}
+	if path := n.unusable(); path != "" {
+		return fmt.Errorf("vault does not start: it cannot use %s", path)
 	}
 	n.Vault.ID = strings.Trim(config["storage.raft.node_id"], `"`)
 	n.Vault.Up, n.Vault.Open, n.Vault.Version, n.RunsV, n.Started = true, false, version, version, now
@@ -125,6 +134,37 @@ func (n *Node) goOn(w *World) {
 	if n.rest != nil && !w.Time.Before(n.due) {
 		n.finish(w)
 	}
+}
+
+// unusable is a file on disk that Vault cannot use, or "".
+func (n *Node) unusable() string {
+	for _, path := range slices.Sorted(maps.Keys(n.Files)) {
+		if f := n.Files[path]; !f.Folder && n.Unusable[f.Digest()] {
+			return path
+		}
+	}
+	return ""
+}
+
+// reload is SIGHUP, and what the node script hears of it: Vault uses what it can
+// and never fails of the rest.
+func (n *Node) reload(c desired.Cluster, puts []diff.Put, now time.Time) error {
+	untaken := &actual.Untaken{Files: map[string]string{}, At: now}
+	for _, p := range puts {
+		untaken.Files[p.Path] = n.Files[p.Path].Digest()
+	}
+	path := n.unusable()
+	switch {
+	case n.Mute:
+		untaken.Why = "the journal cannot be read"
+	case path != "":
+		untaken.Refused, untaken.Why = true, "error encountered reloading listener: "+path
+	default:
+		n.mark(c)
+		return nil
+	}
+	n.Mark.Untaken = untaken
+	return fmt.Errorf("reload of vault.service: %s", untaken.Why)
 }
 
 // mark notes what the process was started or last reloaded with.
@@ -242,5 +282,5 @@ func cloneMark(m *actual.Mark) *actual.Mark {
 	if m == nil {
 		return nil
 	}
-	return &actual.Mark{Files: maps.Clone(m.Files), Config: maps.Clone(m.Config), Unit: m.Unit}
+	return &actual.Mark{Files: maps.Clone(m.Files), Config: maps.Clone(m.Config), Unit: m.Unit, Untaken: m.Untaken}
 }
