@@ -88,6 +88,13 @@ func (c Cluster) partway() bool {
 	last := map[string]diff.Outcome{}
 	for _, r := range c.Results {
 		last[r.Step.ID] = r.Try.Outcome
+		if r.Step.Action == diff.ActionRestart && r.Try.Outcome == diff.OutcomeDone {
+			for _, before := range c.Results { // what their reload did not bring into force, it did
+				if before.Step.Action == diff.ActionReload && before.Step.Node == r.Step.Node {
+					delete(last, before.Step.ID)
+				}
+			}
+		}
 	}
 	for _, o := range last {
 		if bad(o) {

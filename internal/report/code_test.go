@@ -28,6 +28,17 @@ func did(c Cluster, outcomes ...diff.Outcome) Cluster {
 	return c
 }
 
+// reloaded is a cluster after a reload whose effect was not seen, and restarts
+// that were done.
+func reloaded(node string, restarted ...string) Cluster {
+	c := seen("prod", 3)
+	c.Results = append(c.Results, ended(step(node, diff.ActionReload, diff.EffectReload), diff.OutcomeUnknown, ""))
+	for _, n := range restarted {
+		c.Results = append(c.Results, ended(step(n, diff.ActionRestart, diff.EffectRestart), diff.OutcomeDone, ""))
+	}
+	return c
+}
+
 func TestCode(t *testing.T) {
 	looks, acts := Asked{}, Asked{Acted: true}
 	detailed, strict := Asked{Detailed: true}, Asked{Unobserved: true}
@@ -60,6 +71,9 @@ func TestCode(t *testing.T) {
 		{"failed step", []Cluster{did(seen("a", 3), diff.OutcomeFailed)}, acts, 7},
 		{"unknown step", []Cluster{did(seen("a", 3), diff.OutcomeUnknown)}, acts, 7},
 		{"failed, then done", []Cluster{did(seen("a", 3), diff.OutcomeFailed, diff.OutcomeDone)}, acts, 0},
+		{"a reload that was not seen", []Cluster{reloaded("eu-1")}, acts, 7},
+		{"a reload that was not seen, then a restart", []Cluster{reloaded("eu-1", "eu-1")}, acts, 0},
+		{"a reload that was not seen, then a restart of another", []Cluster{reloaded("eu-1", "eu-2")}, acts, 7},
 		{"done, and something is still on its way", []Cluster{did(waiting(diff.WaitSettling), diff.OutcomeDone)}, acts, 7},
 		{"done, and a pause is waited for", []Cluster{did(waiting(diff.WaitPause), diff.OutcomeDone)}, acts, 0},
 		{"waiting without having done anything", []Cluster{waiting(diff.WaitSettling)}, acts, 0},
@@ -78,7 +92,7 @@ func TestCode(t *testing.T) {
 
 // Every reason that calls for a person now is exit code 8.
 func TestUrgentReasonsAreEight(t *testing.T) {
-	for _, r := range []diff.Reason{diff.ReasonInitLost, diff.ReasonConfirm, diff.ReasonQuorumLost, diff.ReasonDataMissing, diff.ReasonFailed, diff.ReasonNoShares} {
+	for _, r := range []diff.Reason{diff.ReasonInitLost, diff.ReasonConfirm, diff.ReasonQuorumLost, diff.ReasonDataMissing, diff.ReasonFailed, diff.ReasonNoShares, diff.ReasonRefused} {
 		if got := Code([]Cluster{blocked(r, diff.ReasonQuorum)}, Asked{}); got != HumanNeeded {
 			t.Errorf("%s: %d", r, got)
 		}
