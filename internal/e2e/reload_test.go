@@ -64,7 +64,7 @@ func TestAReloadIsSeen(t *testing.T) {
 	dark.Must("chmod a-x /usr/bin/journalctl")
 	l.write("clusters/prod/cluster.yaml", l.spec("  log_level: info\n  ui: true"))
 	l.commit("log less")
-	said := l.op.Run("--config", l.config, "apply", "--yes")
+	said := l.run(0, "apply", "--yes")
 	dark.Must("chmod a+x /usr/bin/journalctl")
 	l.want(said.Stdout+said.Stderr, "the journal of vault.service cannot be read")
 	l.inSync()
