@@ -35,6 +35,9 @@ type reloadRule struct {
 	// standing says that the block must be there before and after: Vault tells
 	// only what it started with about a change.
 	standing bool
+	// warns says that Vault reports a value that it refuses as a warning: at a
+	// log level that hides warnings nobody could see it.
+	warns bool
 }
 
 func reloadRules() []reloadRule {
@@ -44,9 +47,9 @@ func reloadRules() []reloadRule {
 		{key: "listener.*.custom_response_headers", since: "1.9.0"}, // documented to change and go at SIGHUP
 		{key: "introspection_endpoint", since: "1.13.0"},
 		{key: "user_lockout", since: "1.21.0"}, // read from the configuration at each login
-		{key: "storage.raft.trailing_logs", since: "1.19.0", keeps: true},
-		{key: "storage.raft.snapshot_threshold", since: "1.19.0", keeps: true},
-		{key: "storage.raft.snapshot_interval", since: "1.19.0", keeps: true},
+		{key: "storage.raft.trailing_logs", since: "1.19.0", keeps: true, warns: true},
+		{key: "storage.raft.snapshot_threshold", since: "1.19.0", keeps: true, warns: true},
+		{key: "storage.raft.snapshot_interval", since: "1.19.0", keeps: true, warns: true},
 		// performance_multiplier is not here: lowering it is refused at run time,
 		// with a warning and no error (raft ValidateConfig).
 		{key: "service_registration.consul", since: "1.17.0", standing: true},
@@ -102,10 +105,20 @@ func changeOfKey(key string, from, to map[string]string, version string) OnChang
 		return ChangeRestart
 	case rule.keeps && (to[key] == "" || to[key] == `""`):
 		return ChangeRestart
+	case rule.warns && hidesWarnings(from["log_level"]):
+		return ChangeRestart
 	case rule.standing && (!hasBelow(from, rule.key) || !hasBelow(to, rule.key)):
 		return ChangeRestart
 	}
 	return ChangeReload
+}
+
+// hidesWarnings says that Vault at this log_level, as flattened, logs errors
+// alone (helper/logging, ParseLogLevel). The level of before counts: Vault takes
+// up a new one last.
+func hidesWarnings(level string) bool {
+	level = strings.ToLower(strings.TrimSpace(strings.Trim(level, `"`)))
+	return level == "error" || level == "err"
 }
 
 func hasBelow(config map[string]string, key string) bool {

@@ -117,6 +117,18 @@ func TestChangeOf(t *testing.T) {
 	}
 }
 
+// A value of raft's that Vault refuses is a warning, so where warnings are not
+// logged its reload cannot be seen.
+func TestWhatIsReportedAsAWarningRestartsWhereWarningsAreNotLogged(t *testing.T) {
+	for level, want := range map[string]OnChangeClass{"info": ChangeReload, "warn": ChangeReload, "error": ChangeRestart, "ERR": ChangeRestart} {
+		from := mustFlatten(t, `log_level = "`+level+`" storage "raft" { path = "/d" trailing_logs = 1 }`)
+		to := mustFlatten(t, `log_level = "info" storage "raft" { path = "/d" trailing_logs = 2 }`)
+		if kind, _ := ChangeOf(from, to, "1.21.0"); kind != want {
+			t.Errorf("at log_level %s it is %s, want %s", level, kind, want)
+		}
+	}
+}
+
 // replaceAll replaces each old by the new that follows it; an old that is not
 // there is a mistake of the test.
 func replaceAll(t *testing.T, s string, pairs ...string) string {
