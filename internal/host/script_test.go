@@ -274,6 +274,40 @@ func TestBinary(t *testing.T) {
 	}
 }
 
+// What was granted to the binary at vault.path goes over to the one that takes its
+// place, whoever put it there and however getcap says it.
+func TestFileCapabilitiesGoOver(t *testing.T) {
+	m := newMachine(t)
+	place := func(version string) string {
+		body := strings.Replace(fakeVault, "1.21.0", version, 1)
+		m.must(body, "binary", "1", holder, "op1", version, hexOf(body))
+		return hexOf(body)
+	}
+	use := func(version string) {
+		m.must("", "activate", "1", holder, "op1", "-", version, place(version), "/usr/local/bin/vault", "none", "vault")
+	}
+	granted := func(version, want string) {
+		t.Helper()
+		if got := m.read("/opt/vault/versions/" + version + "/vault.caps"); got != want {
+			t.Errorf("%s may %q, want %q", version, got, want)
+		}
+	}
+	m.writeMode("/usr/local/bin/vault", "somebody's\n", 0o755)
+	use("1.20.0")
+	granted("1.20.0", "(absent)")
+	if err := os.Remove(m.root + "/usr/local/bin/vault"); err != nil {
+		t.Fatal(err)
+	}
+	m.writeMode("/usr/local/bin/vault", "somebody's\n", 0o755)
+	m.write("/usr/local/bin/vault.caps", "cap_ipc_lock,cap_net_bind_service=ep")
+	use("1.21.0")
+	granted("1.21.0", "cap_ipc_lock,cap_net_bind_service=ep")
+	m.write("/opt/vault/versions/1.21.0/vault.caps", "cap_ipc_lock+ep")
+	m.write("/sd/old-libcap", "")
+	use("1.21.1")
+	granted("1.21.1", "cap_ipc_lock+ep")
+}
+
 // A node's life: born with its first generation, reloaded, restarted into
 // another version, and edited by hand in between.
 func TestGenerations(t *testing.T) {
