@@ -49,7 +49,7 @@ func TestAReloadIsSeen(t *testing.T) {
 	if !slices.Equal(refused, []int{1, 1, 2}) {
 		t.Errorf("reloads %v: one node tries it, once", refused)
 	}
-	l.serves()
+	l.answers()
 
 	l.certificates(true)
 	l.commit("certificates with their keys")

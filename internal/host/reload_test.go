@@ -112,11 +112,6 @@ func (m *machine) stageAndActivate(gen, action string, puts ...string) Output {
 	return m.sh(marks, "activate", "1", holder, gen, gen, "-", "-", "/usr/local/bin/vault", action, "vault")
 }
 
-func (m *machine) append(path, text string) {
-	m.t.Helper()
-	m.write(path, m.read(path)+text)
-}
-
 func (m *machine) remove(path string) {
 	m.t.Helper()
 	if err := os.Remove(m.root + path); err != nil {
