@@ -93,9 +93,8 @@ func (s *situation) configChange(n desired.Node) (desired.OnChange, []Change, to
 	for _, k := range keys {
 		changes = append(changes, Change{k, readable(from[k]), readable(n.Config[k])})
 	}
-	mark := s.have[n.Name].Process.Mark
 	switch {
-	case mark != nil && mark.Untaken != nil && mark.Untaken.Files[s.want.Service.ConfigPath] != "":
+	case untaken(s.have[n.Name], s.want.Service.ConfigPath):
 		return desired.OnChangeRestart, changes, toldAll // which of both it runs with is not known
 	case class == desired.ChangeNone:
 		return desired.OnChangeNone, changes, toldAll

@@ -138,8 +138,8 @@ func fileFacts(v view, want desired.Cluster, n actual.Node, m Memory) {
 }
 
 // loaded is what the process was started or last reloaded with: as the mark
-// says, but for what a reload brought that was not seen to be taken up; or, where nothing of ours marked it, what is on disk if every input is
-// older than the process.
+// says, but for what a reload brought that was not taken up; or, where nothing of
+// ours marked it, what is on disk if every input is older than the process.
 func loaded(n actual.Node, inputs []string) map[string]string {
 	if n.Process == nil || n.Process.PID == 0 {
 		return nil
@@ -149,9 +149,7 @@ func loaded(n actual.Node, inputs []string) map[string]string {
 		if n.Service != nil && n.Service.FragmentPath != "" && mark.Unit != "" && files != nil {
 			files[n.Service.FragmentPath] = mark.Unit
 		}
-		if mark.Untaken != nil {
-			maps.DeleteFunc(files, func(path, _ string) bool { return mark.Untaken.Files[path] != "" })
-		}
+		maps.DeleteFunc(files, func(path, _ string) bool { return untaken(n, path) })
 		return files
 	}
 	inferred := map[string]string{}

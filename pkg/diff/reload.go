@@ -46,17 +46,23 @@ func reloadState(v view, want desired.Cluster, n actual.Node, inSpec func(path, 
 	return "unseen"
 }
 
+// untaken says that a reload brought this file and the process was not seen to
+// take it up: whether it runs with it or with what it had is not known.
+func untaken(n actual.Node, path string) bool {
+	return n.Process != nil && n.Process.Mark != nil && n.Process.Mark.Untaken != nil && n.Process.Mark.Untaken.Files[path] != ""
+}
+
 // refused says that Vault named what it cannot use of what lies there, and
 // blocks by it: it keeps what it had, and would not come back from a restart.
 func (s *situation) refused(n desired.Node) bool {
 	if !s.v.is(n.Name, keyReload, "refused") {
 		return false
 	}
-	untaken := s.have[n.Name].Process.Mark.Untaken
-	if s.retried(n.Name, untaken.At) {
+	last := s.have[n.Name].Process.Mark.Untaken
+	if s.retried(n.Name, last.At) {
 		return false
 	}
-	s.block(n.Name, ReasonRefused, "Vault on "+n.Name+" goes on with what it had, and would not start with what lies there now. "+untaken.Why,
+	s.block(n.Name, ReasonRefused, "Vault on "+n.Name+" goes on with what it had, and would not start with what lies there now. "+last.Why,
 		"commit what it can use, before anything restarts it; or mend what it names, then reconciler resume "+s.want.Name+" --node "+n.Name)
 	return true
 }
