@@ -28,7 +28,7 @@ func (s *situation) enable(n desired.Node) (Step, bool) {
 	if !s.v.is(n.Name, keyBoot, "disabled") || s.v.is(n.Name, keyService, absent) {
 		return Step{}, false
 	}
-	if !s.manages(n.Name, desired.ConcernService, s.want.Service.Name+" at boot", "disabled", "enabled") || !s.rooted(n.Name) {
+	if !s.manages(n.Name, desired.ConcernService, s.want.Service.Name+" at boot", "disabled", "enabled") || !s.rooted(n.Name) || s.lacksData(n) {
 		return Step{}, false
 	}
 	return Step{Node: n.Name, Action: ActionEnable, Effect: EffectNone,
@@ -75,21 +75,31 @@ func (s *situation) dataAllows(n desired.Node) bool {
 	if !s.v.is("", keyKnown, yes) {
 		return s.mayBear()
 	}
-	joined := s.v.is(n.Name, keyMember, yes)
 	if s.v.is(n.Name, keyRemoved, yes) {
 		s.removed(n)
 		return false
 	}
-	switch {
-	case joined && data != "used":
-		s.block(n.Name, ReasonDataMissing, n.Name+" is a member of the cluster, and its data folder "+s.want.Storage.Path+" is "+map[string]string{"empty": "empty", "moved": "on another file system"}[data],
-			"mount the right volume; if the data is gone for good, take the node out of raft first and give it a new node_id")
+	if s.lacksData(n) {
 		return false
-	case !joined && data != "empty" && !s.v.is(n.Name, keyEmptied, yes):
+	}
+	if !s.v.is(n.Name, keyMember, yes) && data != "empty" && !s.v.is(n.Name, keyEmptied, yes) {
 		s.block(n.Name, ReasonDataNotEmpty, s.want.Storage.Path+" on "+n.Name+" holds data that this reconciler did not see made",
 			"if it is of no value, a person empties it; otherwise correct the address in the spec")
 		return false
 	}
+	return true
+}
+
+// lacksData says that a member's data is not where it was, and blocks by it.
+// Vault would begin anew there, as a voter that knows nothing: so such a node
+// is not started, not let start at boot, and not restarted either.
+func (s *situation) lacksData(n desired.Node) bool {
+	data, known := s.v.get(n.Name, keyData)
+	if !known || data == "used" || !s.v.is(n.Name, keyMember, yes) {
+		return false
+	}
+	s.block(n.Name, ReasonDataMissing, n.Name+" is a member of the cluster, and its data folder "+s.want.Storage.Path+" is "+map[string]string{"empty": "empty", "moved": "on another file system"}[data],
+		"mount the right volume; if the data is gone for good, take the node out of raft first and give it a new node_id")
 	return true
 }
 
@@ -100,16 +110,21 @@ func (s *situation) change(n desired.Node) (step Step, held bool) {
 		return Step{}, false
 	}
 	p := s.pending(n)
+	missing := s.lacksData(n) // said also while nothing asks for a restart
 	if s.immutable(n) || s.refused(n) {
 		return Step{}, true
 	}
-	switch p.effect() {
+	effect := p.effect()
+	if effect == EffectReload && s.v.is(n.Name, keyReload, "unseen") {
+		effect = EffectRestart // another reload would be seen no better
+	}
+	switch effect {
 	case EffectReload:
-		if s.v.is(n.Name, keyReload, "unseen") {
-			return s.restart(n, p) // another one would be seen no better
-		}
 		return s.reload(n, p), !s.rooted(n.Name)
 	case EffectRestart:
+		if missing {
+			return Step{}, true
+		}
 		return s.restart(n, p)
 	}
 	return Step{}, false
