@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vaultfleet/reconciler/pkg/actual"
+	"github.com/vaultfleet/reconciler/pkg/diff"
 )
 
 // unknown stands for what could not be read. It is never empty and never zero.
@@ -40,6 +41,7 @@ type ClusterStatus struct {
 	Commit    string       `json:"commit,omitempty"`
 	InSync    string       `json:"inSyncSince,omitempty"` // RFC 3339
 	Nodes     []NodeStatus `json:"nodes"`
+	Blocks    []diff.Block `json:"blocks"` // what is left alone and what would lift it, urgent ones first
 	Error     string       `json:"error,omitempty"`
 }
 
@@ -64,7 +66,8 @@ func NewStatus(source Source, clusters []Cluster, now time.Time, code int) Statu
 
 func clusterStatus(c Cluster, now time.Time) ClusterStatus {
 	state, _ := headline(c)
-	s := ClusterStatus{Name: c.Name, State: state, ClusterID: c.Memory.ClusterID, Birth: string(c.Memory.Birth.Phase), Commit: c.Plan.Commit, Nodes: []NodeStatus{}}
+	s := ClusterStatus{Name: c.Name, State: state, ClusterID: c.Memory.ClusterID, Birth: string(c.Memory.Birth.Phase), Commit: c.Plan.Commit,
+		Nodes: []NodeStatus{}, Blocks: append([]diff.Block{}, slices.Concat(c.urgent(), c.blocked())...)}
 	if c.Memory.Good.Digest == c.Plan.Digest && !c.Memory.Good.Since.IsZero() && c.Plan.Empty() {
 		s.InSync = c.Memory.Good.Since.UTC().Format(time.RFC3339)
 	}
@@ -211,6 +214,12 @@ func Status(w io.Writer, o Options, d StatusDocument) error {
 			p.wrapped("  error  ", red, c.Error)
 		}
 		p.nodes(c.Nodes)
+		urgent := slices.IndexFunc(c.Blocks, func(b diff.Block) bool { return !b.Urgent() })
+		if urgent < 0 {
+			urgent = len(c.Blocks)
+		}
+		p.blocks(c.Blocks[:urgent], red)
+		p.blocks(c.Blocks[urgent:], yellow)
 		p.line("")
 	}
 	if len(d.Clusters) == 0 {
