@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -56,8 +55,6 @@ func TestAClusterIsBorn(t *testing.T) {
 			t.Errorf("an apply with nothing to do changed %s:\n%s\n%s", n.Name, before[i], after)
 		}
 	}
-	l.changes()
-	l.repairs()
 }
 
 // runs are the invocations of each node's service: another one after a restart.
@@ -68,50 +65,6 @@ func (l *lab) runs() []string {
 		runs = append(runs, strings.TrimSpace(n.Must("systemctl show -P InvocationID vault")))
 	}
 	return runs
-}
-
-// changes commits one change that reloads and one that restarts.
-func (l *lab) changes() {
-	l.t.Helper()
-	before := l.runs()
-	l.write("clusters/prod/cluster.yaml", l.spec("  log_level: debug\n  ui: true"))
-	l.commit("log more")
-	l.want(l.run(2, "plan", "--detailed-exitcode").Stdout, "log_level", "reload")
-	l.run(0, "apply", "--yes")
-	l.inSync()
-	if after := l.runs(); !slices.Equal(before, after) {
-		l.t.Errorf("a change of log_level restarted Vault: %v, %v", before, after)
-	}
-	for _, n := range l.Nodes {
-		if reloads := strings.Count(n.Must("journalctl --no-pager -o cat -u vault"), "Vault reload triggered"); reloads != 1 {
-			l.t.Errorf("%s was reloaded %d times for one change", n.Name, reloads)
-		}
-	}
-
-	l.write("clusters/prod/cluster.yaml", l.spec("  log_level: debug\n  ui: false"))
-	l.commit("no UI")
-	l.want(l.run(2, "plan", "--detailed-exitcode").Stdout, "ui", "restart")
-	l.run(0, "apply", "--yes")
-	l.inSync()
-	for i, run := range l.runs() {
-		if run == before[i] {
-			l.t.Errorf("a change of ui did not restart Vault on %s", l.Nodes[i].Name)
-		}
-	}
-	l.serves()
-}
-
-// repairs damages one node in several ways and expects it mended; a seal by hand
-// is left alone.
-func (l *lab) repairs() {
-	l.t.Helper()
-	n := l.Nodes[1]
-	n.Must("echo '# edited' >> /etc/vault.d/vault.hcl; chmod 0666 /etc/vault.d/tls/vault.key; systemctl disable vault 2>&1")
-	n.Must("systemctl kill --signal=KILL vault")
-	l.Nodes[2].Reboot()
-	l.run(0, "apply", "--yes")
-	l.inSync()
-	l.serves()
 }
 
 // serves checks the cluster from the nodes' own mouths, and that status has

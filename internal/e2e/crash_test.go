@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"errors"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -133,15 +132,7 @@ func (l *lab) diesAt(points ...string) {
 // inTurn names the nodes in points by the order in which a roll takes them.
 func (l *lab) inTurn(points []string) []string {
 	l.t.Helper()
-	leader := ""
-	l.must(Until("a leader", time.Minute, func() bool {
-		for _, n := range l.Nodes {
-			if code, _ := l.health(n); code == http.StatusOK {
-				leader = n.Name
-			}
-		}
-		return leader != ""
-	}))
+	leader := l.leader().Name
 	var followers []string
 	for _, n := range l.Nodes {
 		if n.Name != leader {

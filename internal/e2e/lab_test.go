@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"crypto/tls"
 	"fmt"
 	"net/http"
 	"os"
@@ -27,7 +26,7 @@ type lab struct {
 	identity Identity // of the reconciler
 	alice    Identity // a holder
 	version  string   // of Vault, in the spec
-	http     http.Client
+	http     *http.Client
 	said     strings.Builder
 }
 
@@ -37,7 +36,7 @@ func newLab(t *testing.T, nodes int) *lab {
 	l := &lab{Rig: rig, t: t, repo: filepath.Join(rig.Dir, "fleet"), config: filepath.Join(rig.Dir, "reconciler.yaml"),
 		stores:   []string{filepath.Join(rig.Dir, "keys-1"), filepath.Join(rig.Dir, "keys-2")},
 		identity: rig.NewIdentity("reconciler"), alice: rig.NewIdentity("alice"), version: "1.21.0"}
-	l.http = http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DialContext: rig.Dial, TLSClientConfig: &tls.Config{RootCAs: rig.CA.Pool}}}
+	l.http = rig.api("").http
 	t.Cleanup(l.http.CloseIdleConnections)
 	l.op = rig.Operator(rig.Dir)
 	t.Cleanup(func() { l.noSecret(l.canaries()) }) // at the end of every story, however it ended

@@ -40,7 +40,7 @@ func TestAReloadIsSeen(t *testing.T) {
 		t.Errorf("reloads %v, want one each", got)
 	}
 
-	l.certificates(false)
+	l.newLeaves(false)
 	l.commit("certificates without their keys")
 	l.want(l.run(8, "apply", "--yes").Stdout, "refused", "private key does not match public key", "reconciler resume prod --node")
 	l.run(8, "apply", "--yes")
@@ -51,7 +51,7 @@ func TestAReloadIsSeen(t *testing.T) {
 	}
 	l.answers()
 
-	l.certificates(true)
+	l.newLeaves(true)
 	l.commit("certificates with their keys")
 	l.run(0, "apply", "--yes")
 	l.inSync()
@@ -76,8 +76,8 @@ func TestAReloadIsSeen(t *testing.T) {
 	}
 }
 
-// certificates gives every node a new certificate, with its key or without.
-func (l *lab) certificates(matching bool) {
+// newLeaves gives every node a new certificate, with its key or without.
+func (l *lab) newLeaves(matching bool) {
 	l.t.Helper()
 	for _, n := range l.Nodes {
 		cert, key, err := l.CA.Issue(n.Name, n.Address)
