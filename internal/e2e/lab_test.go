@@ -39,7 +39,7 @@ func newLab(t *testing.T, nodes int) *lab {
 	l.http = rig.api("").http
 	t.Cleanup(l.http.CloseIdleConnections)
 	l.op = rig.Operator(rig.Dir)
-	l.op.Wait = 15 * time.Minute // a birth on a machine that has other work, too
+	l.op.Wait = 15 * time.Minute                   // a birth on a machine that has other work, too
 	t.Cleanup(func() { l.noSecret(l.canaries()) }) // at the end of every story, however it ended
 	for _, dir := range l.stores {
 		rig.must(os.MkdirAll(dir, 0o700))
