@@ -46,11 +46,8 @@ type halfError struct{ err error }
 
 func (e *halfError) Error() string { return "half-way: " + e.err.Error() }
 
-// As still finds who fenced us off.
-func (e *halfError) As(target any) bool {
-	fenced, ok := target.(**FencedError)
-	return ok && errors.As(e.err, fenced)
-}
+// As still finds who fenced us off, by whatever name it is asked for.
+func (e *halfError) As(target any) bool { return errors.As(e.err, target) }
 
 // act is one step under way.
 type act struct {

@@ -3,6 +3,8 @@ package host
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io"
 	"slices"
@@ -141,6 +143,25 @@ func TestHandsOfThePastAreFencedOff(t *testing.T) {
 	var busy interface{ Busy() string }
 	if !errors.As(err, &busy) || !strings.Contains(busy.Busy(), "ops-2") || !strings.Contains(busy.Busy(), "reconciler takeover prod") {
 		t.Errorf("%v does not say who acts there", err)
+	}
+}
+
+// A takeover in the middle of an act ends it half-way, and it is still told who
+// acts there.
+func TestHandsThatAreFencedOffHalfWaySayByWhom(t *testing.T) {
+	m := newMachine(t).installed()
+	taken := func(context.Context, string) (io.ReadCloser, error) {
+		m.must("", "takeover", "7", "ops-2", "op0")
+		return io.NopCloser(strings.NewReader("x")), nil
+	}
+	sum := sha256.Sum256([]byte("x"))
+	step := diff.Step{Node: "eu-1", Action: diff.ActionPlace,
+		Folders: []diff.Folder{{Path: "/etc/vault.d", Owner: m.user, Group: m.group, Mode: "0750"}},
+		Puts:    []diff.Put{m.diffPut("file", "/etc/vault.d/x", "sha256:"+hex.EncodeToString(sum[:]))}}
+	err := m.host().Hands(holder, []actual.Target{m.target()})(t.Context(), diff.Try{Op: "op1", Epoch: 1}, step, taken)
+	var busy interface{ Busy() string }
+	if errors.Is(err, apply.ErrRefused) || !errors.As(err, &busy) || !strings.Contains(busy.Busy(), "ops-2") {
+		t.Errorf("%v", err)
 	}
 }
 
