@@ -83,10 +83,14 @@ func (c Cluster) codes(asked Asked) []int {
 
 // partway says that something of what was begun is left: a step whose last
 // attempt did not come to its goal, or steps and waits that were not gone
-// through to their end. A pause is only waited for.
+// through to their end. A pause is only waited for, and what another one keeps us
+// from is that one's to go on with.
 func (c Cluster) partway() bool {
 	last := map[string]diff.Outcome{}
 	for _, r := range c.Results {
+		if _, busy := asBusy(r.Err); busy {
+			continue
+		}
 		last[r.Step.ID] = r.Try.Outcome
 		if r.Step.Action == diff.ActionRestart && r.Try.Outcome == diff.OutcomeDone {
 			for _, before := range c.Results { // what their reload did not bring into force, it did
@@ -101,5 +105,6 @@ func (c Cluster) partway() bool {
 			return true
 		}
 	}
-	return len(last) > 0 && slices.ContainsFunc(c.Plan.Waits, func(w diff.Wait) bool { return w.Reason != diff.WaitPause })
+	_, busy := asBusy(c.Err)
+	return !busy && len(last) > 0 && slices.ContainsFunc(c.Plan.Waits, func(w diff.Wait) bool { return w.Reason != diff.WaitPause })
 }

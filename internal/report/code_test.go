@@ -44,6 +44,8 @@ func TestCode(t *testing.T) {
 	detailed, strict := Asked{Detailed: true}, Asked{Unobserved: true}
 	erred, busy, unseen := seen("prod", 3), seen("prod", 3), seen("prod", 3)
 	erred.Err, busy.Err = errLook, fmt.Errorf("take the lease: %w", busyError{})
+	fenced := did(busy, diff.OutcomeUnknown)
+	fenced.Results[0].Err = fmt.Errorf("half-way: %w", busyError{})
 	unseen.Plan.Unseen = []diff.Unseen{{Node: "eu-2", Phase: "tcp"}}
 	for _, x := range []struct {
 		name  string
@@ -78,6 +80,7 @@ func TestCode(t *testing.T) {
 		{"done, and a pause is waited for", []Cluster{did(waiting(diff.WaitPause), diff.OutcomeDone)}, acts, 0},
 		{"waiting without having done anything", []Cluster{waiting(diff.WaitSettling)}, acts, 0},
 		{"part-way beats busy", []Cluster{busy, did(seen("a", 3), diff.OutcomeFailed)}, acts, 7},
+		{"what another one keeps us from is not ours to continue", []Cluster{fenced}, acts, 6},
 		{"a person beats all", []Cluster{lost("a"), busy, erred, unseen, did(seen("a", 3), diff.OutcomeFailed)}, acts, 8},
 		{"a person beats all, plan", []Cluster{erred, lost("a")}, looks, 8},
 		{"an error beats changes", []Cluster{erred, upgrading("a")}, detailed, 1},
