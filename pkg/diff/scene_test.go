@@ -446,6 +446,10 @@ func (s *scene) applyNode(n *actual.Node, words []string) error {
 		if len(words) > 2 {
 			n.Service.Result = words[2]
 		}
+	case "stopping": // its API was read just before, the rest just after
+		api := n.Vault
+		s.down(n, "inactive")
+		n.Service.Result, n.Vault = "success", api
 	case "auto-restart":
 		n.Service.SubState = "auto-restart"
 	case "unit-gone": // the spec's unit is not there, and Vault runs

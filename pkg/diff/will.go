@@ -27,6 +27,12 @@ func (s *situation) willed(node string) bool {
 		s.block(node, ReasonForeign, "Vault on "+node+" belongs to another cluster", "correct its address in the spec")
 	}
 	if state, known := s.v.get(node, keyService); known && state != "active" && state != "changing" && s.v.is(node, keyAPI, "up") {
+		if s.memory.lastAct(node).underWay(s.now) {
+			// A restart that outlived who asked for it: the API is read beside the
+			// probe, and answered just before Vault stopped.
+			s.wait(node, WaitBooting, s.want.Service.Name+" on "+node+" stopped while it was looked at, in a restart of ours", time.Time{})
+			return true
+		}
 		s.block(node, ReasonStranger, "Vault answers on "+node+", and not as the unit "+s.want.Service.Name+", which is "+state,
 			"name the unit that runs it in service.name, or stop it")
 	}
