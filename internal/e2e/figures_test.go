@@ -23,20 +23,15 @@ func (k kept) Run(ctx context.Context, command string, stdin io.Reader, limit in
 	return host.Output(out), err
 }
 
-// TestALookIsTwoRoundTrips measures what a look costs on the wire: cold, from
-// the first packet on, and warm, on a connection that is kept. Only integers are
-// asserted; the rest is for the record.
-func TestALookIsTwoRoundTrips(t *testing.T) {
-	rig := NewRig(t, 1)
-	n := rig.Nodes[0]
-	proxy := n.Proxy("22", 0)
-	pool := ssh.New(ssh.Settings{KnownHosts: rig.KnownHosts, Key: rig.Key,
+// eyes are the product's eyes, over connections that stay open until the pool
+// is closed.
+func (r *Rig) eyes(api host.API) (*host.Host, *ssh.Pool) {
+	pool := ssh.New(ssh.Settings{KnownHosts: r.KnownHosts, Key: r.Key,
 		Allow: func(actual.Target, []netip.Addr) error { return nil },
 		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
-			return rig.Dial(ctx, network, address)
+			return r.Dial(ctx, network, address)
 		}})
-	defer pool.Close()
-	eyes := host.New(host.Settings{Now: time.Now, Enforced: func(actual.Target) bool { return true },
+	eyes := host.New(host.Settings{Now: time.Now, API: api, Enforced: func(actual.Target) bool { return true },
 		Connect: func(ctx context.Context, target actual.Target) (host.Conn, error) {
 			conn, err := pool.Connect(ctx, target)
 			if err != nil {
@@ -44,6 +39,18 @@ func TestALookIsTwoRoundTrips(t *testing.T) {
 			}
 			return kept{conn}, nil
 		}})
+	return eyes, pool
+}
+
+// TestALookIsTwoRoundTrips measures what a look costs on the wire: cold, from
+// the first packet on, and warm, on a connection that is kept. Only integers are
+// asserted; the rest is for the record.
+func TestALookIsTwoRoundTrips(t *testing.T) {
+	rig := NewRig(t, 1)
+	n := rig.Nodes[0]
+	proxy := n.Proxy("22", 0)
+	eyes, pool := rig.eyes(nil)
+	defer pool.Close()
 	target := actual.Target{Cluster: "prod", Node: n.Name, Address: n.Via, Port: 22, User: Account, Service: "vault",
 		BinaryPath: "/usr/local/bin/vault", Versions: []string{"1.21.0"}, ConfigPath: "/etc/vault.d/vault.hcl", DataPath: "/opt/vault/data",
 		Users: []string{"vault"}, Groups: []string{"vault"}, AuditUser: "vault", AuditFiles: []string{"/var/log/vault/audit.log"},

@@ -32,7 +32,13 @@ type lab struct {
 
 func newLab(t *testing.T, nodes int) *lab {
 	t.Helper()
-	rig := NewRig(t, nodes)
+	return newLabWith(t, Options{Nodes: nodes})
+}
+
+// newLabWith is newLab on a rig that differs from the usual one.
+func newLabWith(t *testing.T, options Options) *lab {
+	t.Helper()
+	rig := NewRigWith(t, options)
 	l := &lab{Rig: rig, t: t, repo: filepath.Join(rig.Dir, "fleet"), config: filepath.Join(rig.Dir, "reconciler.yaml"),
 		stores:   []string{filepath.Join(rig.Dir, "keys-1"), filepath.Join(rig.Dir, "keys-2")},
 		identity: rig.NewIdentity("reconciler"), alice: rig.NewIdentity("alice"), version: "1.21.0"}
@@ -57,7 +63,7 @@ func newLab(t *testing.T, nodes int) *lab {
 	l.write("clusters/prod/cluster.yaml", l.spec("  log_level: info\n  ui: true"))
 	l.settings("10.0.0.0/8")
 	l.git("init", "--quiet", "--initial-branch=main")
-	l.commit("a cluster of " + fmt.Sprint(nodes))
+	l.commit("a cluster of " + fmt.Sprint(options.Nodes))
 	return l
 }
 

@@ -41,21 +41,31 @@ func (r *Rig) Operator(dir string, env ...string) Operator {
 // Run runs reconciler with these arguments to its end.
 func (o Operator) Run(args ...string) Ended {
 	o.rig.t.Helper()
+	return o.await(o.Start(args...))
+}
+
+// Other runs another program to its end, from the place where reconciler works.
+func (o Operator) Other(program string, args ...string) Ended {
+	o.rig.t.Helper()
+	return o.await(o.start(program, args))
+}
+
+func (o Operator) await(running *Running) Ended {
+	o.rig.t.Helper()
 	limit := o.Wait
 	if limit == 0 {
 		limit = 5 * time.Minute
 	}
-	running := o.Start(args...)
 	select {
 	case <-running.Done:
 	case <-time.After(limit):
 		running.Kill()
-		o.rig.t.Fatalf("reconciler %q did not end in %s\n%s", args, limit, running.Stderr())
+		o.rig.t.Fatalf("%q did not end in %s\n%s", running.cmd.Args, limit, running.Stderr())
 	}
 	return running.Ended()
 }
 
-// Running is a reconciler in the background. It is killed with the rig.
+// Running is a program in the background. It is killed with the rig.
 type Running struct {
 	Done <-chan struct{} // closed when it has ended
 
@@ -72,11 +82,16 @@ func (o Operator) Start(args ...string) *Running {
 	}
 	binary, err := build()
 	o.rig.must(err)
+	return o.start(binary, args)
+}
+
+func (o Operator) start(program string, args []string) *Running {
+	o.rig.t.Helper()
 	home := filepath.Join(o.rig.Dir, "home")
 	o.rig.must(os.MkdirAll(home, 0o700))
 
-	// nsenter becomes the command, so that a signal to it reaches reconciler.
-	r := &Running{cmd: exec.Command("nsenter", append([]string{"--net=/run/netns/" + string(o.rig.netns), "--", binary}, args...)...)}
+	// nsenter becomes the command, so that a signal to it reaches the program.
+	r := &Running{cmd: exec.Command("nsenter", append([]string{"--net=/run/netns/" + string(o.rig.netns), "--", program}, args...)...)}
 	r.cmd.Dir = o.Dir
 	r.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "RECONCILER_FAILPOINT=" + o.Failpoint}, o.Env...)
 	r.cmd.Stdout, r.cmd.Stderr = &r.stdout, &r.stderr

@@ -28,8 +28,9 @@ const Sudoers = Account + " ALL=(root) NOPASSWD: /usr/local/libexec/reconciler-n
 
 // Options say how a rig differs from the usual one.
 type Options struct {
-	Nodes   int
-	Sudoers string // the text of /etc/sudoers.d/reconciler; empty means [Sudoers]
+	Nodes    int
+	Sudoers  string   // the text of /etc/sudoers.d/reconciler; empty means [Sudoers]
+	Packages []string // of Debian, which the nodes have besides the base root's
 }
 
 // A Rig is a few nodes on one switch, and the place beside them from which the
@@ -72,7 +73,7 @@ func NewRigWith(t *testing.T, options Options) *Rig {
 	if options.Sudoers == "" {
 		options.Sudoers = Sudoers
 	}
-	base, err := recipe("base-root")
+	base, err := recipe(append([]string{"base-root"}, options.Packages...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
