@@ -62,7 +62,8 @@ type sideBySide struct {
 
 func newSideBySide(t *testing.T) *sideBySide {
 	t.Helper()
-	s := &sideBySide{lab: newLabWith(t, Options{Nodes: 3, Packages: []string{"python3"}}), vaults: map[string]*vault.Client{}}
+	s := &sideBySide{lab: newLabWith(t, Options{Nodes: 3,
+		Packages: []string{"python3"}, Tools: []string{"ansible-playbook"}}), vaults: map[string]*vault.Client{}}
 	first := s.Nodes[0]
 	s.proxy = first.Proxy("22", 0)
 	spec := s.spec("  log_level: info\n  ui: true")
@@ -191,12 +192,38 @@ func (s *sideBySide) price(w way) price {
 	if w.before != nil {
 		w.before()
 	}
-	before, here, there, began := s.proxy.Traffic(), s.here(w), s.there(), time.Now()
+	m := s.meter(w)
 	w.ask()
-	after := s.proxy.Traffic()
-	return price{w.name, Traffic{after.ToNode - before.ToNode, after.FromNode - before.FromNode,
-		after.Connections - before.Connections, after.RoundTrips - before.RoundTrips},
-		time.Since(began), s.here(w) - here, s.there() - there}
+	return m(w.name)
+}
+
+// turn is what a turn of the daemon costs that finds nothing to do.
+func (s *sideBySide) turn() price {
+	s.t.Helper()
+	const turns = 20
+	d := s.daemon("-v")
+	looked := func(often int) {
+		d.until(fmt.Sprint(often, " turns"), func() bool { return d.turns() >= often })
+	}
+	looked(3)
+	before := d.turns()
+	m := s.meter(way{})
+	looked(before + turns)
+	p := m("reconciler run, a turn")
+	d.ends(0)
+	return price{p.name, Traffic{p.ToNode / turns, p.FromNode / turns, p.Connections / turns, p.RoundTrips / turns},
+		p.wall / turns, p.here / turns, p.there / turns}
+}
+
+// meter starts counting; what it returns says what has been counted.
+func (s *sideBySide) meter(w way) func(name string) price {
+	before, here, there, began := s.proxy.Traffic(), s.here(w), s.there(), time.Now()
+	return func(name string) price {
+		wall, after := time.Since(began), s.proxy.Traffic()
+		return price{name, Traffic{after.ToNode - before.ToNode, after.FromNode - before.FromNode,
+			after.Connections - before.Connections, after.RoundTrips - before.RoundTrips},
+			wall, s.here(w) - here, s.there() - there}
+	}
 }
 
 // here is the CPU time of the asking side so far, of all its processes.

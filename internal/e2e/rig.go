@@ -31,6 +31,7 @@ type Options struct {
 	Nodes    int
 	Sudoers  string   // the text of /etc/sudoers.d/reconciler; empty means [Sudoers]
 	Packages []string // of Debian, which the nodes have besides the base root's
+	Tools    []string // of this machine, which the test needs besides the rig's
 }
 
 // A Rig is a few nodes on one switch, and the place beside them from which the
@@ -69,7 +70,7 @@ func NewRigWith(t *testing.T, options Options) *Rig {
 	if os.Getenv("RECONCILER_E2E") != "1" {
 		t.Skip("boots real nodes as root; RECONCILER_E2E=1 runs it")
 	}
-	needs(t)
+	needs(t, options.Tools...)
 	if options.Sudoers == "" {
 		options.Sudoers = Sudoers
 	}
@@ -104,12 +105,13 @@ func NewRigWith(t *testing.T, options Options) *Rig {
 }
 
 // needs fails the test when this machine cannot carry a rig.
-func needs(t *testing.T) {
+func needs(t *testing.T, more ...string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Fatal("RECONCILER_E2E=1 needs root, for namespaces and mounts")
 	}
-	for _, tool := range []string{"systemd-nspawn", "debootstrap", "ip", "nft", "nsenter", "chroot", "ssh-keygen"} {
+	tools := append(more, "systemd-nspawn", "debootstrap", "ip", "nft", "nsenter", "chroot", "ssh-keygen")
+	for _, tool := range tools {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Fatalf("RECONCILER_E2E=1 needs %s: %v; .ci/run installs it", tool, err)
 		}
