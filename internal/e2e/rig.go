@@ -207,18 +207,20 @@ func (r *Rig) must(err error) {
 	}
 }
 
-// Until returns when done says so, or says what it waited for in vain. A rig
-// is on the same machine, so asking often costs less than waking late.
+// Until returns when done says so, or says what it waited for in vain. It asks
+// often, and leaves the machine, which the rig is on too, three times as long as
+// asking took: a question may start processes on a node.
 func Until(what string, limit time.Duration, done func() bool) error {
 	deadline := time.After(limit)
-	again := time.NewTicker(10 * time.Millisecond)
-	defer again.Stop()
-	for !done() {
+	for {
+		asked := time.Now()
+		if done() {
+			return nil
+		}
 		select {
-		case <-again.C:
+		case <-time.After(max(10*time.Millisecond, 3*time.Since(asked))):
 		case <-deadline:
 			return fmt.Errorf("wait %s for %s: not so", limit, what)
 		}
 	}
-	return nil
 }
