@@ -134,16 +134,14 @@ func (p Ports) eyes(ctx context.Context, spec Spec) apply.Look {
 	}
 	look := apply.Look{Facts: diff.Facts(spec.Cluster, have, m), Seen: map[string]string{}}
 	for _, n := range have {
-		look.Seen[n.Name] = describe(n)
-		if n.Vault != nil {
-			look.Progress += n.Vault.Applied + uint64(n.Vault.Progress)
-		}
+		look.Seen[n.Name] = describe(n, diff.CaughtUp(look.Facts, n.Name))
 	}
 	return look
 }
 
-// describe is how far a node is, in one line for people.
-func describe(n actual.Node) string {
+// describe is how far a node is, in one line for people. Once it has caught up
+// its index says no more of that: it grows with every write to the cluster.
+func describe(n actual.Node, caughtUp bool) string {
 	switch {
 	case n.Machine == nil:
 		return "not reachable"
@@ -153,12 +151,16 @@ func describe(n actual.Node) string {
 		return "API silent"
 	case !n.Vault.Initialized:
 		return "not initialised"
+	case n.Vault.Sealed && n.Vault.Progress > 0:
+		return fmt.Sprintf("sealed, %d of %d shares", n.Vault.Progress, n.Vault.Threshold)
 	case n.Vault.Sealed:
 		return "sealed"
 	case n.Vault.Leader:
 		return "leader"
 	case n.Vault.LeaderAddress == "":
 		return "unsealed, no leader"
+	case caughtUp:
+		return "follower"
 	}
 	return fmt.Sprintf("follower, index %d", n.Vault.Applied)
 }

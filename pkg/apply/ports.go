@@ -11,10 +11,10 @@ import (
 // Look is a fresh look at a whole cluster.
 type Look struct {
 	Facts []diff.Fact
-	// Progress grows while nodes come up (raft indexes applied, unseal
-	// progress): as long as it grows, a wait goes on.
-	Progress uint64
-	// Seen is, per node, one line for people on how far it is.
+	// Seen is, per node, one line for people on how far it is. It changes while
+	// the node comes up (shares taken, raft indexes applied), and stands still
+	// once it is up, whatever the cluster does then: as long as it changes, a
+	// wait goes on.
 	Seen map[string]string
 }
 

@@ -59,7 +59,8 @@ type flight struct {
 	began time.Time
 	acted time.Time // when the hands were done
 	err   error
-	moved time.Time // when something last moved
+	seen  string    // how far its node was
+	moved time.Time // when that last changed
 }
 
 func (f *flight) over() bool { return f.try.Outcome != diff.OutcomeIntent }
@@ -152,8 +153,6 @@ func (p Ports) act(ctx context.Context, f *flight) {
 
 // await looks until every goal holds or its time is up.
 func (p Ports) await(ctx context.Context, flights []*flight) {
-	var progress uint64
-	told := map[string]string{}
 	for {
 		open := 0
 		for _, f := range flights {
@@ -170,12 +169,11 @@ func (p Ports) await(ctx context.Context, flights []*flight) {
 			if f.over() {
 				continue
 			}
-			if look.Progress > progress || look.Seen[f.step.Node] != told[f.step.Node] {
-				f.moved = now
+			if seen := look.Seen[f.step.Node]; seen != f.seen {
+				f.seen, f.moved = seen, now
 			}
 			p.judge(f, look, now)
 		}
-		progress, told = max(progress, look.Progress), look.Seen
 		if p.Clock.Sleep(ctx, lookEvery) != nil {
 			return
 		}

@@ -2,6 +2,7 @@ package diff
 
 import (
 	"github.com/vaultfleet/reconciler/pkg/actual"
+	"slices"
 )
 
 // A node serves when it was itself seen unsealed, belongs to the cluster that
@@ -119,4 +120,10 @@ func serverID(n actual.Node) string {
 		return n.ID
 	}
 	return n.Name
+}
+
+// CaughtUp says that a node is known to have caught up with its leader since
+// its process was started.
+func CaughtUp(facts []Fact, node string) bool {
+	return slices.Contains(facts, Fact{node, keyCaughtUp, yes})
 }
