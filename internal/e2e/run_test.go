@@ -99,10 +99,8 @@ func (l *lab) daemon(flags ...string) *daemon {
 func (d *daemon) until(what string, done func() bool) {
 	d.l.t.Helper()
 	d.l.must(Until(what, 5*time.Minute, func() bool {
-		select {
-		case <-d.Done:
+		if d.ended() {
 			d.l.t.Fatalf("while %s was waited for, the daemon ended\n%s", what, d.Stderr())
-		default:
 		}
 		return done()
 	}))
