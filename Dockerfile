@@ -15,4 +15,4 @@ COPY --from=build --chown=65532:65532 --chmod=0700 /out/state /var/lib/reconcile
 USER 65532:65532
 VOLUME /var/lib/reconciler
 ENTRYPOINT ["/usr/local/bin/reconciler"]
-CMD ["plan", "--detailed-exitcode"]
+CMD ["run"]
