@@ -85,6 +85,11 @@ func (r *applying) run(ctx context.Context) error {
 	if err := w.store.Writable(ctx); err != nil {
 		return err
 	}
+	if fleet.repo != nil {
+		if err := r.letGo(ctx, w.store, fleet.Fleet); err != nil {
+			return err
+		}
+	}
 	return r.apply(ctx, w, fleet.source, whole, broken, limits)
 }
 

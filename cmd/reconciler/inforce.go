@@ -2,9 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 
-	"github.com/vaultfleet/reconciler/internal/daemon"
 	"github.com/vaultfleet/reconciler/internal/git"
 	"github.com/vaultfleet/reconciler/internal/store"
 	"github.com/vaultfleet/reconciler/pkg/desired"
@@ -46,11 +47,7 @@ func (a *app) inForce(ctx context.Context, h host, fleet opened) ([]wanted, []de
 			broken = append(broken, b)
 		}
 	}
-	errs := fleetErrors(fleet.Fleet)
-	if len(errs) == 0 {
-		return whole, broken, before.release(ctx, fleet.Fleet)
-	}
-	for _, b := range before.unnamed(fleet.Fleet, errs) {
+	for _, b := range before.unnamed(fleet.Fleet) {
 		if c, ok := before.accepted(ctx, b); ok {
 			whole = append(whole, c)
 		}
@@ -86,40 +83,64 @@ func (p past) accepted(ctx context.Context, b desired.Broken) (wanted, bool) {
 
 // unnamed are the remembered clusters that a broken fleet does not name: whether
 // they are gone from it cannot be known.
-func (p past) unnamed(fleet desired.Fleet, errs []desired.Problem) []desired.Broken {
-	names, err := p.store.Clusters()
-	if err != nil {
-		return nil // the turns of those that are named will say it
+func (p past) unnamed(fleet desired.Fleet) []desired.Broken {
+	errs := fleetErrors(fleet)
+	if len(errs) == 0 {
+		return nil
 	}
 	var out []desired.Broken
-	for _, name := range names {
-		if !slices.Contains(clusterNames(fleet), name) {
-			out = append(out, desired.Broken{Name: name, Problems: errs})
-		}
+	for _, name := range unknownTo(fleet, p.store) {
+		out = append(out, desired.Broken{Name: name, Problems: errs})
 	}
 	return out
 }
 
-// release lets go of the clusters that a whole fleet does not name any more:
-// they are unmanaged, and no later mistake in the repo brings them back.
-func (p past) release(ctx context.Context, fleet desired.Fleet) error {
-	names, err := p.store.Clusters()
+// unknownTo are the remembered clusters that a fleet does not name.
+func unknownTo(fleet desired.Fleet, s *store.Store) []string {
+	names, err := s.Clusters()
 	if err != nil {
-		return err
+		return nil // the turns of those that are named will say it
 	}
 	there := clusterNames(fleet)
-	for _, name := range names {
-		m, rev, err := p.store.Load(ctx, name)
-		if _, found := slices.BinarySearch(there, name); found || err != nil || m.Accepted.Commit == "" {
-			continue
+	return slices.DeleteFunc(names, func(name string) bool { return slices.Contains(there, name) })
+}
+
+// gone are the clusters that were kept once, and that a whole fleet does not
+// name any more. They are unmanaged: once they are let go, no later mistake in
+// the repo brings them back.
+func gone(ctx context.Context, s *store.Store, fleet desired.Fleet) []string {
+	if len(fleetErrors(fleet)) > 0 {
+		return nil
+	}
+	return slices.DeleteFunc(unknownTo(fleet, s), func(name string) bool {
+		m, _, err := s.Load(ctx, name)
+		return err != nil || m.Accepted.Commit == ""
+	})
+}
+
+// letGo lets go of the clusters that are gone, before anything is done.
+func (a *app) letGo(ctx context.Context, s *store.Store, fleet desired.Fleet) error {
+	for _, name := range gone(ctx, s, fleet) {
+		if err := forget(ctx, s, name); err != nil {
+			return err
 		}
-		p.log.Info("gone from the repo: nothing is done to it any more", daemon.KeyCluster, name, daemon.KeyCommit, m.Accepted.Commit)
+		fmt.Fprintf(a.stderr, "reconciler: warning: %s is gone from the repo: nothing is done to it any more\n", name)
+	}
+	return nil
+}
+
+// forget is what letting go of a cluster comes to: no spec of it is in force.
+func forget(ctx context.Context, s *store.Store, name string) error {
+	for {
+		m, rev, err := s.Load(ctx, name)
+		if err != nil {
+			return err
+		}
 		m.Accepted = diff.Accepted{}
-		if _, err := p.store.Save(ctx, name, m, rev); err != nil {
+		if _, err = s.Save(ctx, name, m, rev); !errors.Is(err, store.ErrConflict) {
 			return err
 		}
 	}
-	return nil
 }
 
 func errorsOf(problems []desired.Problem) []desired.Problem {

@@ -163,7 +163,8 @@ func triedAgain(failed int) string {
 func failures(m diff.Memory, node string) int {
 	n := 0
 	for _, t := range m.Tries {
-		if (node == "" || t.Node == node) && (t.Outcome == diff.OutcomeFailed || t.Outcome == diff.OutcomeUnknown) {
+		cut := t.Outcome == diff.OutcomeIntent && t.Cut > 0
+		if (node == "" || t.Node == node) && (t.Outcome == diff.OutcomeFailed || t.Outcome == diff.OutcomeUnknown || cut) {
 			n++
 		}
 	}

@@ -142,12 +142,19 @@ func (l *locking) add(ctx context.Context, dir string, platforms, versions []str
 			return nil
 		}
 	}
+	var failed error
 	for _, v := range versions {
-		if err := l.check(ctx, v, platforms); err != nil {
-			return err
+		if failed = l.check(ctx, v, platforms); failed != nil {
+			break
 		}
 	}
-	return l.write(filepath.Join(dir, "vault.lock"))
+	if len(l.found) == 0 && failed != nil {
+		return failed
+	}
+	if err := l.write(filepath.Join(dir, "vault.lock")); err != nil {
+		return err
+	}
+	return failed // what was checked before it is locked all the same
 }
 
 func (l *locking) write(path string) error {

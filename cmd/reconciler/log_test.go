@@ -33,3 +33,18 @@ func TestVerboseTellsEveryLookAndAct(t *testing.T) {
 		}
 	}
 }
+
+func TestADefectInOneOfManyIsTheCallers(t *testing.T) {
+	done := make(chan int, 3)
+	defer func() {
+		if p := recover(); p == nil || !strings.Contains(p.(string), "index out of range") || len(done) != 2 {
+			t.Errorf("%d of the others were done, and it is told %v", len(done), p)
+		}
+	}()
+	atOnce(2, 3, func(i int) {
+		if i == 1 {
+			panic("index out of range")
+		}
+		done <- i
+	})
+}

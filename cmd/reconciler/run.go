@@ -47,6 +47,7 @@ type running struct {
 
 	here  host
 	world *world
+	began bool // a commit was read
 }
 
 func (r *running) run(ctx context.Context) error {
@@ -86,8 +87,8 @@ func (r *running) check() (settings.Fleet, error) {
 	case r.format != "text" && r.format != "json":
 		return settings.Fleet{}, usage("choose one of text, json", "--log-format cannot be %q", r.format)
 	}
-	if err := r.formats("text", "json"); err != nil {
-		return settings.Fleet{}, err
+	if !r.once && r.output != "text" {
+		return settings.Fleet{}, usage("write --log-format json", "the daemon prints no report, only a log, so -o %s changes nothing", r.output)
 	}
 	var err error
 	if r.here, err = r.host(); err != nil {
@@ -122,7 +123,9 @@ func (r *running) keep(ctx context.Context, followed settings.Fleet) error {
 	}
 	log := r.here.log
 	log.Info("started", "version", version(), "repo", followed.Repo, "branch", followed.Branch, "interval", followed.Interval, "state", r.here.settings.State)
+	told := make(chan struct{})
 	context.AfterFunc(ctx, func() {
+		defer close(told)
 		signal.Reset(syscall.SIGINT, syscall.SIGTERM) // the next one ends us at once
 		log.Info("ending after what is in flight; a second signal ends at once", daemon.KeyReason, context.Cause(ctx))
 	})
@@ -132,39 +135,47 @@ func (r *running) keep(ctx context.Context, followed settings.Fleet) error {
 			commit, ok, err := repo.Last()
 			return commit, ok && err == nil
 		},
-		Read: func(ctx context.Context, commit string) ([]daemon.Kept, error) {
+		Read: func(ctx context.Context, commit string) (daemon.Wants, error) {
 			return r.read(ctx, repo, followed, commit)
 		},
-		Wait: daemon.Wait,
+		Release: func(cluster string) error { return forget(context.WithoutCancel(ctx), r.world.store, cluster) },
+		Wait:    daemon.Wait,
 	}, followed.Interval, log)
+	<-told
 	log.Info("ended")
-	var told *signalled
-	if errors.As(context.Cause(ctx), &told) && told.signal == syscall.SIGTERM {
+	var by *signalled
+	if errors.As(context.Cause(ctx), &by) && by.signal == syscall.SIGTERM {
 		return nil
 	}
 	return context.Cause(ctx)
 }
 
 // read is what a commit has every cluster be kept at, and says in the log what
-// of it is not in force.
-func (r *running) read(ctx context.Context, repo *git.Repo, followed settings.Fleet, commit string) ([]daemon.Kept, error) {
+// of it is not in force. That no cluster is chosen is a mistake at the start, and
+// later on what the commit wants.
+func (r *running) read(ctx context.Context, repo *git.Repo, followed settings.Fleet, commit string) (daemon.Wants, error) {
 	fleet, err := openCommit(repo, followed, commit)
 	if err != nil {
-		return nil, err
+		return daemon.Wants{}, err
 	}
 	fleet.Fleet = r.here.judged(fleet.Fleet)
-	whole, broken, err := r.chosen(ctx, r.here, fleet)
-	if err != nil {
-		return nil, err
+	choose := r.choose
+	if !r.began {
+		choose = r.chosen
 	}
+	whole, broken, err := choose(ctx, r.here, fleet)
+	if err != nil {
+		return daemon.Wants{}, err
+	}
+	r.began = true
 	r.refused(commit, whole, broken)
+	wants := daemon.Wants{Gone: gone(ctx, r.world.store, fleet.Fleet)}
 	ctx = context.WithoutCancel(ctx) // a turn of the end needs its spec as well
-	var kept []daemon.Kept
 	for _, w := range whole {
-		kept = append(kept, daemon.Kept{Name: w.Name, Digest: w.Digest + " " + string(w.Mode),
+		wants.Kept = append(wants.Kept, daemon.Kept{Name: w.Name, Digest: w.Digest + " " + string(w.Mode),
 			Order: func() (loop.Ports, loop.Spec, error) { return r.world.cluster(ctx, w) }})
 	}
-	return kept, nil
+	return wants, nil
 }
 
 // refused says what is wrong with a commit, each thing once, and which clusters
@@ -200,6 +211,9 @@ func (r *running) round(ctx context.Context) error {
 	fleet.Fleet = r.here.judged(fleet.Fleet)
 	whole, broken, err := r.chosen(ctx, r.here, fleet)
 	if err != nil {
+		return err
+	}
+	if err := r.letGo(ctx, r.world.store, fleet.Fleet); err != nil {
 		return err
 	}
 	all := &applying{app: r.app, yes: true, parallel: clustersAtOnceMost, command: "reconciler run --once"}

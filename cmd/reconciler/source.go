@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"path"
 	"path/filepath"
@@ -61,13 +62,19 @@ func (a *app) openRepo(ctx context.Context, h host, followed settings.Fleet) (*g
 	return git.Open(ctx, clone(h.settings.State, remote), remote)
 }
 
-// openCommit is the fleet as it stands at a commit that we have.
+// openCommit is the fleet as it stands at a commit that we have. What cannot be
+// read of the commit is a mistake in the fleet: the last specs stay in force.
 func openCommit(repo *git.Repo, followed settings.Fleet, commit string) (opened, error) {
 	tree, err := repo.At(commit)
-	if err != nil {
+	if errors.Is(err, git.ErrDamaged) {
 		return opened{}, err
 	}
-	fleet := desired.Load(tree, loadOptions())
+	fleet := desired.Fleet{}
+	if err == nil {
+		fleet = desired.Load(tree, loadOptions())
+	} else {
+		fleet.Problems = []desired.Problem{{Place: desired.Place{File: followed.Path}, Severity: desired.SeverityError, Text: err.Error()}}
+	}
 	return opened{fleet, report.Source{Fleet: fleet.Name, Repo: followed.Repo, Branch: followed.Branch, Commit: commit}, repo}, nil
 }
 
@@ -106,18 +113,19 @@ func clone(state string, r git.Remote) string {
 // the broken. That none is left is an error: a typo must not look like a fleet
 // in sync.
 func (a *app) chosen(ctx context.Context, h host, fleet opened) ([]wanted, []desired.Broken, error) {
+	whole, broken, err := a.choose(ctx, h, fleet)
+	if err == nil && len(whole)+len(broken) == 0 {
+		err = a.noneChosen(fleet.Fleet)
+	}
+	return whole, broken, err
+}
+
+// choose is chosen where none may be left as well.
+func (a *app) choose(ctx context.Context, h host, fleet opened) (whole []wanted, broken []desired.Broken, err error) {
 	inForce, rest, err := a.inForce(ctx, h, fleet)
 	if err != nil {
 		return nil, nil, err
 	}
-	if errs := fleetErrors(fleet.Fleet); len(errs) > 0 && len(inForce)+len(rest) == 0 {
-		for _, p := range errs[:len(errs)-1] {
-			fmt.Fprintf(a.stderr, "reconciler: error: %v\n", p)
-		}
-		return nil, nil, errs[len(errs)-1]
-	}
-	var whole []wanted
-	var broken []desired.Broken
 	for _, c := range inForce {
 		if a.matches(c.Name) && a.labelled(c.Cluster) && a.hasNode(c.Cluster) {
 			whole = append(whole, c)
@@ -128,14 +136,23 @@ func (a *app) chosen(ctx context.Context, h host, fleet opened) ([]wanted, []des
 			broken = append(broken, b)
 		}
 	}
-	if len(whole)+len(broken) == 0 {
-		there := "there are: " + strings.Join(clusterNames(fleet.Fleet), ", ")
-		if a.node == "" && len(a.labels) == 0 {
-			return nil, nil, usage(there, "the fleet has no cluster %q", a.cluster)
-		}
-		return nil, nil, usage(there, "no cluster is chosen by --cluster %q --node %q and %d labels", a.cluster, a.node, len(a.labels))
-	}
 	return whole, broken, nil
+}
+
+// noneChosen says why no cluster is left.
+func (a *app) noneChosen(fleet desired.Fleet) error {
+	names := clusterNames(fleet)
+	if errs := fleetErrors(fleet); len(errs) > 0 && len(names) == 0 {
+		for _, p := range errs[:len(errs)-1] {
+			fmt.Fprintf(a.stderr, "reconciler: error: %v\n", p)
+		}
+		return errs[len(errs)-1]
+	}
+	there := "there are: " + strings.Join(names, ", ")
+	if a.node == "" && len(a.labels) == 0 {
+		return usage(there, "the fleet has no cluster %q", a.cluster)
+	}
+	return usage(there, "no cluster is chosen by --cluster %q --node %q and %d labels", a.cluster, a.node, len(a.labels))
 }
 
 // fleetErrors are the errors that belong to no cluster.

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -63,18 +65,30 @@ func (clock) Sleep(ctx context.Context, d time.Duration) error {
 }
 
 // atOnce runs do for 0..n-1, at most so many at a time, and returns when all
-// have returned.
+// have returned. A panic in one is the caller's, once the others are through: who
+// called may live on, where a goroutine of its own would end the process.
 func atOnce(most, n int, do func(i int)) {
 	var wait sync.WaitGroup
 	places := make(chan struct{}, most)
+	defects := make(chan string, n)
 	for i := range n {
 		places <- struct{}{}
 		wait.Go(func() {
-			defer func() { <-places }()
+			defer func() {
+				if p := recover(); p != nil {
+					defects <- fmt.Sprintf("%v\n%s", p, debug.Stack())
+				}
+				<-places
+			}()
 			do(i)
 		})
 	}
 	wait.Wait()
+	select {
+	case defect := <-defects:
+		panic(defect)
+	default:
+	}
 }
 
 func nodesAtOnce(n int, do func(i int)) { atOnce(nodesAtOnceMost, n, do) }

@@ -2,8 +2,10 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -18,15 +20,23 @@ type Kept struct {
 	Order func() (loop.Ports, loop.Spec, error)
 }
 
+// Wants is what a commit has a daemon do.
+type Wants struct {
+	Kept []Kept
+	Gone []string // clusters that were kept once, and that the commit does not name
+}
+
 // Ports are what the daemon needs of the world.
 type Ports struct {
 	// Poll asks the repo for the commit that its branch stands at, and gets it.
 	Poll func(ctx context.Context) (commit string, err error)
 	// Last is the commit that was got last, by whoever; false: none was.
 	Last func() (commit string, ok bool)
-	// Read is every cluster that is to be kept while a commit is the newest. An
-	// error means that nothing changes.
-	Read func(ctx context.Context, commit string) ([]Kept, error)
+	// Read is what is wanted while a commit is the newest. An error means that
+	// nothing changes.
+	Read func(ctx context.Context, commit string) (Wants, error)
+	// Release lets go of a cluster that is gone, once its last turn has ended.
+	Release func(cluster string) error
 	// Wait returns after that long, or when there is news, or with the error of
 	// a context that has ended.
 	Wait func(ctx context.Context, d time.Duration, news <-chan struct{}) error
@@ -36,7 +46,7 @@ type Ports struct {
 // has come to the end of what was in flight. The repo is polled, and a cluster
 // at rest looked at, that often.
 func Run(ctx context.Context, p Ports, every time.Duration, log *slog.Logger) {
-	d := &daemon{Ports: p, every: every, log: log, workers: map[string]*worker{}}
+	d := &daemon{Ports: p, every: every, log: log, workers: map[string]*worker{}, ending: map[string]*worker{}}
 	defer d.running.Wait()
 	d.follow(ctx)
 }
@@ -45,97 +55,149 @@ type daemon struct {
 	Ports
 	every   time.Duration
 	log     *slog.Logger
-	commit  string // that is followed
-	workers map[string]*worker
+	commit  string             // that is followed
+	workers map[string]*worker // by cluster
+	ending  map[string]*worker // that were stopped, and may be at their last turn
 	running sync.WaitGroup
 }
 
 // longestPoll bounds how seldom a repo is asked that does not answer.
 const longestPoll = 15 * time.Minute
 
-// follow polls until the context ends.
+// follow polls until the context ends. A repo that does not answer is asked
+// less and less often; a commit that cannot be followed may be mended by the
+// next one at any time.
 func (d *daemon) follow(ctx context.Context) {
+	told := ""
 	for failures := 0; ; {
-		err := d.poll(ctx)
-		wait := d.every
-		switch {
-		case ctx.Err() != nil:
+		silent, bad := d.poll(ctx)
+		if ctx.Err() != nil {
 			return
-		case err != nil:
+		}
+		wait := d.every
+		if silent != nil {
 			wait = min(d.every<<min(failures, 10), max(d.every, longestPoll))
 			failures++
-			d.log.Warn("the repo was not followed", KeyError, err, KeyCommit, d.commit, "attempt", failures, "again_in", wait)
-		case failures > 0:
+		} else {
 			failures = 0
-			d.log.Info("the repo is followed again", KeyCommit, d.commit)
 		}
+		told = d.tell(silent, bad, wait, told)
 		if d.Wait(ctx, jittered(wait), nil) != nil {
 			return
 		}
 	}
 }
 
-// poll asks the repo once. While it cannot be reached the commit that was got
-// last stands, also after a start.
-func (d *daemon) poll(ctx context.Context) error {
-	commit, err := d.Poll(ctx)
-	if err != nil {
+// tell says what keeps the repo from being followed, where it was not said
+// before, and returns what is said now.
+func (d *daemon) tell(silent, bad error, wait time.Duration, told string) string {
+	says := ""
+	switch {
+	case silent != nil:
+		says = stable(silent.Error())
+		if says != told {
+			d.log.Warn("the repo does not answer", KeyError, silent, KeyCommit, d.commit, "again_in", wait)
+		}
+	case bad != nil:
+		says = stable(bad.Error())
+		if says != told {
+			d.log.Error("the newest commit cannot be followed", KeyError, bad, KeyCommit, d.commit)
+		}
+	case told != "":
+		d.log.Info("the repo is followed again", KeyCommit, d.commit)
+	}
+	return says
+}
+
+// poll asks the repo once: silent means that it did not answer, bad that its
+// commit could not be taken. While it is silent the commit that was got last
+// stands, also after a start.
+func (d *daemon) poll(ctx context.Context) (silent, bad error) {
+	commit, silent := d.Poll(ctx)
+	if silent != nil {
 		last, ok := d.Last()
 		if d.commit != "" || !ok {
-			return err
+			return silent, nil
 		}
 		commit = last
 	}
 	if commit != d.commit {
-		if failed := d.take(ctx, commit); failed != nil {
-			return failed
-		}
+		bad = d.take(ctx, commit)
 	}
-	return err
+	return silent, bad
 }
 
-// take hands every cluster what a commit wants of it.
-func (d *daemon) take(ctx context.Context, commit string) error {
-	kept, err := d.Read(ctx, commit)
+// take hands every cluster what a commit wants of it. What of a commit we cannot
+// even fail on must not end the keeping of the last one.
+func (d *daemon) take(ctx context.Context, commit string) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("read commit %s: a defect of reconciler, please report it: %v\n%s", commit, p, debug.Stack())
+		}
+	}()
+	wants, err := d.Read(ctx, commit)
 	if err != nil {
 		return err
 	}
-	d.log.Info("following a commit", KeyCommit, commit, "clusters", len(kept))
+	d.log.Info("following a commit", KeyCommit, commit, "clusters", len(wants.Kept))
 	d.commit = commit
+	within := spread(len(wants.Kept), d.every)
 	named := map[string]bool{}
-	for _, k := range kept {
+	for _, k := range wants.Kept {
 		named[k.Name] = true
 		if w := d.workers[k.Name]; w != nil {
-			w.give(k)
+			w.give(k, within)
 		} else {
-			d.begin(ctx, k, spread(len(kept), d.every))
+			d.begin(ctx, k, within)
 		}
 	}
 	for name, w := range d.workers {
 		if !named[name] {
 			w.stop()
+			d.ending[name] = w
 			delete(d.workers, name)
 		}
+	}
+	for _, name := range wants.Gone {
+		d.release(name)
 	}
 	return nil
 }
 
-// spread is how far the first turns of clusters lie apart, so that a fleet is
-// not connected to all at once.
+// spread is how far turns lie apart that a start or a commit brings about, so
+// that a fleet is not connected to all at once.
 func spread(clusters int, every time.Duration) time.Duration {
 	return min(time.Duration(clusters)*20*time.Millisecond, every)
 }
 
-// begin lets a cluster take its turns.
+// begin lets a cluster take its turns, once the last turn of who was stopped
+// before is over.
 func (d *daemon) begin(ctx context.Context, k Kept, within time.Duration) {
 	ctx, stop := context.WithCancel(ctx)
-	w := &worker{kept: k, news: make(chan struct{}, 1), stop: stop}
+	w := &worker{name: k.Name, kept: k, news: make(chan struct{}, 1), stop: stop, ended: make(chan struct{})}
+	before := d.ending[k.Name]
+	delete(d.ending, k.Name)
 	d.workers[k.Name] = w
 	d.running.Go(func() {
+		defer close(w.ended)
 		defer stop()
+		before.over()
 		if d.Wait(ctx, rand.N(within+1), w.news) == nil {
 			d.keep(ctx, w)
 		}
+	})
+}
+
+// release lets go of a cluster that is gone.
+func (d *daemon) release(name string) {
+	before := d.ending[name]
+	d.running.Go(func() {
+		before.over()
+		if err := d.Release(name); err != nil {
+			d.log.Error("a cluster that is gone was not let go", KeyCluster, name, KeyError, err)
+			return
+		}
+		d.log.Warn("gone from the repo: nothing is done to it any more", KeyCluster, name)
 	})
 }
 

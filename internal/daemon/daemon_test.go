@@ -29,10 +29,15 @@ type bench struct {
 	last   map[string]string   // the digest that a cluster's last turn was of
 	turn   map[string]func()   // what a turn does besides
 	log    bytes.Buffer
+
+	busy     map[string]bool // clusters in the middle of a turn
+	early    []string        // what came before the turn of its cluster was over
+	released []string
+	polls    int
 }
 
 func newBench(wants map[string][]string) *bench {
-	return &bench{wants: wants, turns: map[string]int{}, last: map[string]string{}, turn: map[string]func(){}}
+	return &bench{wants: wants, turns: map[string]int{}, last: map[string]string{}, turn: map[string]func(){}, busy: map[string]bool{}}
 }
 
 func (b *bench) Write(p []byte) (int, error) {
@@ -62,6 +67,12 @@ func (b *bench) taken(cluster string) int {
 	return n
 }
 
+func (b *bench) polled() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.polls
+}
+
 func (b *bench) at(cluster string) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -73,20 +84,34 @@ func (b *bench) ports() Ports {
 		Poll: func(context.Context) (string, error) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
+			b.polls++
 			return b.commit, b.err
 		},
 		Last: func() (string, bool) { return "before", b.wants["before"] != nil },
-		Read: func(_ context.Context, commit string) ([]Kept, error) {
-			wants, ok := b.wants[commit]
+		Read: func(_ context.Context, commit string) (Wants, error) {
+			wanted, ok := b.wants[commit]
 			if !ok {
-				return nil, errors.New("no such commit")
+				return Wants{}, errors.New("no such commit")
 			}
-			var kept []Kept
-			for _, want := range wants {
+			var wants Wants
+			for _, want := range wanted {
 				name, digest, _ := strings.Cut(want, ":")
-				kept = append(kept, Kept{Name: name, Digest: digest, Order: func() (loop.Ports, loop.Spec, error) { return b.order(name, digest) }})
+				if digest == "gone" {
+					wants.Gone = append(wants.Gone, name)
+					continue
+				}
+				wants.Kept = append(wants.Kept, Kept{Name: name, Digest: digest, Order: func() (loop.Ports, loop.Spec, error) { return b.order(name, digest) }})
 			}
-			return kept, nil
+			return wants, nil
+		},
+		Release: func(cluster string) error {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			if b.busy[cluster] {
+				b.early = append(b.early, cluster)
+			}
+			b.released = append(b.released, cluster)
+			return nil
 		},
 		Wait: Wait,
 	}
@@ -97,10 +122,17 @@ func (b *bench) order(name, digest string) (loop.Ports, loop.Spec, error) {
 	b.turns[name]++
 	b.last[name] = digest
 	do := b.turn[name]
+	if b.busy[name] {
+		b.early = append(b.early, name)
+	}
+	b.busy[name] = true
 	b.mu.Unlock()
 	if do != nil {
 		do()
 	}
+	b.mu.Lock()
+	b.busy[name] = false
+	b.mu.Unlock()
 	ports := loop.Ports{
 		Each:  func(int, func(int)) {},
 		Store: nothing{},
@@ -173,8 +205,11 @@ func TestWhileTheRepoIsGoneTheLastCommitStands(t *testing.T) {
 		if b.at("a") != "1" || b.taken("a") < 50 {
 			t.Errorf("a is kept at %q", b.at("a"))
 		}
-		if polls := strings.Count(b.said(), "connection refused"); polls < 5 || polls > 10 {
+		if polls := b.polled(); polls < 5 || polls > 10 {
 			t.Errorf("in an hour the repo was asked %d times, which is no backing off", polls)
+		}
+		if n := strings.Count(b.said(), "connection refused"); n != 1 {
+			t.Errorf("that it does not answer is said %d times", n)
 		}
 		b.set("two", nil)
 		time.Sleep(longestPoll + longestPoll/5)
@@ -185,14 +220,19 @@ func TestWhileTheRepoIsGoneTheLastCommitStands(t *testing.T) {
 }
 
 func TestACommitThatCannotBeReadChangesNothing(t *testing.T) {
-	b := newBench(map[string][]string{"one": {"a:1"}})
+	b := newBench(map[string][]string{"one": {"a:1"}, "better": {"a:2"}})
 	b.set("one", nil)
 	b.run(t, func() {
 		time.Sleep(time.Minute)
 		b.set("worse", nil)
 		time.Sleep(10 * time.Minute)
-		if b.taken("a") < 8 || !strings.Contains(b.said(), "no such commit") {
+		if b.taken("a") < 8 || strings.Count(b.said(), "no such commit") != 1 {
 			t.Errorf("a was not kept on\n%s", b.said())
+		}
+		b.set("better", nil)
+		time.Sleep(90 * time.Second)
+		if b.at("a") != "2" {
+			t.Errorf("a commit that mends it is followed at the next poll, and a is kept at %s", b.at("a"))
 		}
 	})
 }
@@ -225,6 +265,24 @@ func TestAClusterThatIsGoneTakesNoMoreTurns(t *testing.T) {
 			t.Errorf("a is gone and took %d turns, b took %d", a, c)
 		}
 	})
+}
+
+// TestWhoIsGoneIsLetGoAfterItsLastTurn: a turn remembers which spec is in force,
+// so letting go before it has ended would be undone.
+func TestWhoIsGoneIsLetGoAfterItsLastTurn(t *testing.T) {
+	b := newBench(map[string][]string{"one": {"a:1", "b:1"}, "two": {"a:gone", "b:1"}, "three": {"a:1", "b:1"}})
+	b.set("one", nil)
+	b.turn["a"] = func() { time.Sleep(10 * time.Minute) }
+	b.run(t, func() {
+		time.Sleep(time.Minute)
+		b.set("two", nil)
+		time.Sleep(5 * time.Minute)
+		b.set("three", nil)
+		time.Sleep(time.Hour)
+	})
+	if len(b.early) > 0 || len(b.released) != 1 {
+		t.Errorf("released %v; before a turn was over: %v", b.released, b.early)
+	}
 }
 
 func TestTheEndWaitsForTheTurnInFlight(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -87,12 +88,12 @@ func lines(t loop.Turned) (map[string]line, []string) {
 	case errors.As(t.Err, &busy):
 		say("busy", line{slog.LevelWarn, "another one acts here", "nobody else acts here any more", []any{"who", busy.Busy()}})
 	case t.Err != nil:
-		say("error "+t.Err.Error(), line{slog.LevelError, "the turn failed", "", []any{KeyError, t.Err}})
+		say("error "+stable(t.Err.Error()), line{slog.LevelError, "the turn failed", "", []any{KeyError, t.Err}})
 	case t.Plan.Empty():
 		say("in sync", line{slog.LevelInfo, "in sync", "", []any{KeyCommit, t.Plan.Commit}})
 	}
 	for _, u := range t.Plan.Unseen {
-		say("unseen "+u.Node+u.Phase, line{slog.LevelWarn, "not seen", "seen again", []any{KeyNode, u.Node, "phase", u.Phase, KeyError, u.Error}})
+		say("unseen "+u.Node+u.Phase+stable(u.Error), line{slog.LevelWarn, "not seen", "seen again", []any{KeyNode, u.Node, "phase", u.Phase, KeyError, u.Error}})
 	}
 	for _, b := range t.Plan.Blocks {
 		if b.Later {
@@ -105,7 +106,7 @@ func lines(t loop.Turned) (map[string]line, []string) {
 		case b.Reason == diff.ReasonObserve:
 			level = slog.LevelInfo
 		}
-		say("blocked "+b.Node+string(b.Reason), line{level, "blocked", "no longer blocked", on(b.Node, KeyReason, b.Reason, "detail", b.Detail, "lift", b.Lift)})
+		say("blocked "+b.Node+string(b.Reason)+stable(b.Detail), line{level, "blocked", "no longer blocked", on(b.Node, KeyReason, b.Reason, "detail", b.Detail, "lift", b.Lift)})
 	}
 	if len(t.Plan.Waves) > 0 {
 		steps := 0
@@ -118,6 +119,17 @@ func lines(t loop.Turned) (map[string]line, []string) {
 		say("waits "+w.Node+string(w.Reason), line{slog.LevelInfo, "waits", "", on(w.Node, KeyReason, w.Reason, "detail", w.Detail)})
 	}
 	return found, order
+}
+
+// stable is a text without its numbers: an index or a time that goes on is no
+// news.
+func stable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return -1
+		}
+		return r
+	}, text)
 }
 
 // on puts a node before the attributes of a line; what is of the whole cluster

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -12,25 +13,39 @@ import (
 
 // worker is one cluster that takes its turns.
 type worker struct {
+	name string
+
 	mu   sync.Mutex
 	kept Kept
 
-	news chan struct{} // something else is wanted
-	stop context.CancelFunc
+	news  chan struct{} // something else is wanted
+	stop  context.CancelFunc
+	ended chan struct{} // closed after its last turn
 }
 
-// give replaces what the next turn is of. It is news only where something else
-// is wanted: most commits touch other clusters.
-func (w *worker) give(k Kept) {
+// over waits for the last turn of a worker; there may have been none.
+func (w *worker) over() {
+	if w != nil {
+		<-w.ended
+	}
+}
+
+// give replaces what the next turn is of. It is news, within some time, only
+// where something else is wanted: most commits touch other clusters.
+func (w *worker) give(k Kept, within time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	news := w.kept.Digest != k.Digest
 	w.kept = k
 	if news {
-		select {
-		case w.news <- struct{}{}:
-		default: // told already, and not heard yet
-		}
+		time.AfterFunc(rand.N(within+1), w.wake)
+	}
+}
+
+func (w *worker) wake() {
+	select {
+	case w.news <- struct{}{}:
+	default: // told already, and not heard yet
 	}
 }
 
@@ -44,7 +59,7 @@ func (w *worker) order() (loop.Ports, loop.Spec, error) {
 // keep takes turns until the context ends. A turn that panics is a defect of
 // ours in this cluster's situation: the others go on.
 func (d *daemon) keep(ctx context.Context, w *worker) {
-	teller := NewTeller(d.log, w.kept.Name)
+	teller := NewTeller(d.log, w.name)
 	for ctx.Err() == nil {
 		d.attempt(ctx, w, teller)
 		if d.Wait(ctx, jittered(d.every), w.news) != nil {

@@ -48,11 +48,11 @@ func TestTheDaemonKeepsAFleet(t *testing.T) {
 	away := l.repo + ".away"
 	t.Run("without git it repairs, also after a start", func(t *testing.T) {
 		l.must(os.Rename(l.repo, away))
-		d.says("the repo was not followed")
+		d.says("the repo does not answer")
 		d.repairs(l.Nodes[1])
 		d.ends(0)
 		d = l.daemon()
-		d.says("the repo was not followed")
+		d.says("the repo does not answer")
 		d.repairs(l.Nodes[2])
 	})
 	t.Run("a broken commit leaves the last spec in force", func(t *testing.T) {
@@ -98,7 +98,7 @@ func (l *lab) daemon(flags ...string) *daemon {
 // until waits for something while the daemon runs.
 func (d *daemon) until(what string, done func() bool) {
 	d.l.t.Helper()
-	d.l.must(Until(what, 5*time.Minute, func() bool {
+	d.l.must(Until(what, 15*time.Minute, func() bool {
 		if d.ended() {
 			d.l.t.Fatalf("while %s was waited for, the daemon ended\n%s", what, d.Stderr())
 		}

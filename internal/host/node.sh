@@ -867,7 +867,7 @@ halt() {
 # Vault was heard; of all else the mark stays as it was.
 reload() {
 	now=$(property "$1" InvocationID)
-	from=$(cursor "$1")
+	from=$(cursor)
 	if words=$(systemctl reload "$1.service" 2>&1); then
 		verdict=$(heard "$1" "$now" "$from")
 	else
@@ -906,10 +906,11 @@ COMPLAINED='error reloading raft config|\[ERROR\] ([^:]* |[^: ]+$)|"@level":"err
 
 # said SERVICE CURSOR: what it said since then. Each line may be anything.
 said() { timeout 20 journalctl --quiet --no-pager -o cat --after-cursor "$2" "_SYSTEMD_UNIT=$1.service" 2>/dev/null || :; }
-# cursor SERVICE: where its journal ends now; nothing where it cannot be read.
+# cursor: where the journal ends now; nothing where it cannot be read. It is not
+# the unit's own end: a Vault that has been quiet for long may have no line left.
 cursor() {
 	written
-	timeout 20 journalctl --quiet --no-pager -o cat -n 1 --show-cursor "_SYSTEMD_UNIT=$1.service" 2>/dev/null |
+	timeout 20 journalctl --quiet --no-pager -o cat -n 1 --show-cursor 2>/dev/null |
 		sed -n 's/^-- cursor: \([A-Za-z0-9=;]*\)$/\1/p' | tail -n 1
 }
 # heard SERVICE INVOCATION CURSOR: "taken", "refused WHY" or "unseen WHY".

@@ -2,6 +2,7 @@ package loop
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -36,7 +37,7 @@ func (k Keeping) converge(ctx context.Context, pace *pace) Turned {
 		acted = acted || len(t.Results) > 0
 		if ctx.Err() == nil && t.Err == nil {
 			wait, more := pace.after(t, p.Clock.Now())
-			if !more || k.Wait(ctx, wait) != nil && !acted {
+			if !more || k.Wait(ctx, k.atMost(wait)) != nil && !acted {
 				return t
 			}
 		}
@@ -59,6 +60,7 @@ func (k Keeping) converge(ctx context.Context, pace *pace) Turned {
 func (k Keeping) mend(ctx context.Context, p Ports, spec Spec, t Turned) Turned {
 	ctx = context.WithoutCancel(ctx)
 	end := p.Clock.Now().Add(settleFor)
+	p.Leave = bringsBack // what is next may be another wave by then
 	for {
 		look := Look(ctx, p, spec)
 		wave, ok := look.Plan.Next()
@@ -73,26 +75,35 @@ func (k Keeping) mend(ctx context.Context, p Ports, spec Spec, t Turned) Turned 
 	}
 }
 
+// bringsBack gives leave to a plan whose next wave only brings back what is down
+// or sealed.
+func bringsBack(plan diff.Plan) error {
+	if wave, ok := plan.Next(); ok && !returns(wave) {
+		return errors.New("stopped before the next change")
+	}
+	return nil
+}
+
 // returns says that a wave only brings back what is down or sealed.
 func returns(wave diff.Wave) bool {
 	return !slices.ContainsFunc(wave, func(s diff.Step) bool { return s.Action != diff.ActionStart && s.Action != diff.ActionUnseal })
 }
 
-// soonest is how long to wait before the next look; false: nothing that a plan
-// waits for will come by itself.
+// soonest is how long to wait for the first thing that a plan waits for; false:
+// nothing of it will come soon by itself.
 func soonest(plan diff.Plan, now time.Time) (time.Duration, bool) {
 	lost := slices.ContainsFunc(plan.Blocks, func(b diff.Block) bool { return b.Reason == diff.ReasonQuorumLost })
-	if plan.Mode != "enforce" || len(plan.Waits) == 0 || lost {
+	if plan.Mode != "enforce" || lost {
 		return 0, false
 	}
-	wait := settleEvery
+	first := settleFor + 1
 	for _, w := range plan.Waits {
 		if w.Until.IsZero() {
-			return settleEvery, true
+			return settleEvery, true // only a look can tell
 		}
-		wait = max(wait, w.Until.Sub(now))
+		first = min(first, max(settleEvery, w.Until.Sub(now)))
 	}
-	return wait, wait <= settleFor
+	return first, first <= settleFor
 }
 
 // pace is how fast the turns of a cluster follow one another.

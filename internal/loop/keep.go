@@ -20,7 +20,7 @@ type Keeping struct {
 }
 
 // longestRest bounds how seldom a cluster is tried whose turns fail.
-const longestRest = 15 * time.Minute
+const longestRest = 2 * time.Minute
 
 // Keep takes turns until the context ends. What is in flight then goes on to
 // its end, and what it left down or sealed is brought back.
@@ -47,11 +47,19 @@ func (k Keeping) rest(last Turned, failures int) time.Duration {
 	}
 	rest := k.Every
 	for _, w := range last.Plan.Waits {
-		if until := w.Until.Sub(last.At); !w.Until.IsZero() && until < rest {
-			rest = max(until, settleEvery)
+		if !w.Until.IsZero() {
+			rest = min(rest, max(settleEvery, w.Until.Sub(last.At)))
 		}
 	}
 	return rest
+}
+
+// atMost keeps a wait from hiding what breaks meanwhile.
+func (k Keeping) atMost(wait time.Duration) time.Duration {
+	if k.Every == 0 {
+		return wait
+	}
+	return min(wait, k.Every)
 }
 
 func (k Keeping) seen(t Turned) {

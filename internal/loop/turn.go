@@ -71,9 +71,12 @@ func Look(ctx context.Context, p Ports, spec Spec) Turned {
 	t.At = now
 	t.Plan = diff.Cluster(spec.Cluster, t.Have, t.Memory, nil, now)
 	t.Plan.Commit = spec.Commit
-	if t.Plan.Empty() {
-		t.Err = p.remember(ctx, spec, func(m diff.Memory) diff.Memory { return m.Converged(spec.Cluster, spec.Commit, now) })
-	}
+	t.Err = p.remember(ctx, spec, func(m diff.Memory) diff.Memory {
+		if !t.Plan.Empty() {
+			return m.Differing()
+		}
+		return m.Converged(spec.Cluster, spec.Commit, now)
+	})
 	return t
 }
 

@@ -99,9 +99,10 @@ func Wave(ctx context.Context, p Ports, m diff.Memory, wave diff.Wave, epoch uin
 // if its goal holds already, else an intent.
 func (p Ports) prepare(m diff.Memory, step diff.Step, look Look, epoch uint64) *flight {
 	now := p.Clock.Now()
+	failed, cut := attempts(m, step.ID)
 	f := &flight{step: step, began: now, moved: now, try: diff.Try{
 		Op: p.Op(), Step: step.ID, Node: step.Node, Action: step.Action,
-		Outcome: diff.OutcomeIntent, Epoch: epoch, Count: attempts(m, step.ID) + 1, At: now,
+		Outcome: diff.OutcomeIntent, Epoch: epoch, Count: failed + 1, Cut: cut, At: now,
 	}}
 	if _, _, missing := diff.Missing(step.Goal, look.Facts); !missing {
 		f.try.Outcome, f.try.Evidence = diff.OutcomeDone, "the goal held already"
@@ -112,19 +113,19 @@ func (p Ports) prepare(m diff.Memory, step diff.Step, look Look, epoch uint64) *
 	return f
 }
 
-// attempts counts how often in a row a step failed. One without an outcome did
-// not: whoever was at it died.
-func attempts(m diff.Memory, step string) int {
+// attempts counts how often in a row a step failed, and how often since then
+// whoever was at it died: an attempt without an outcome did not fail.
+func attempts(m diff.Memory, step string) (failed, cut int) {
 	for _, t := range m.Tries {
 		switch {
 		case t.Step != step:
 		case t.Outcome == diff.OutcomeIntent:
-			return t.Count - 1
+			return t.Count - 1, t.Cut + 1
 		case t.Outcome == diff.OutcomeFailed, t.Outcome == diff.OutcomeUnknown:
-			return t.Count
+			return t.Count, 0
 		}
 	}
-	return 0
+	return 0, 0
 }
 
 // busy is an error that says that another one acts on the node.

@@ -120,7 +120,8 @@ type Try struct {
 	Outcome  Outcome   `json:"outcome"`
 	Evidence string    `json:"evidence,omitempty"`
 	Epoch    uint64    `json:"epoch"`
-	Count    int       `json:"count"` // attempts at this step ID so far
+	Count    int       `json:"count"`         // attempts at this step ID so far
+	Cut      int       `json:"cut,omitempty"` // attempts just before it whose end nobody lived to see
 	At       time.Time `json:"at"`
 }
 

@@ -91,15 +91,52 @@ func (m Memory) Converged(want desired.Cluster, commit string, now time.Time) Me
 	if m.Good.Digest == want.Digest && m.Good.Commit == commit && !m.Good.Since.IsZero() {
 		return m
 	}
-	m.Tries = slices.DeleteFunc(slices.Clone(m.Tries), func(t Try) bool { // nothing of them is left to do
-		return t.Outcome == OutcomeFailed || t.Outcome == OutcomeUnknown || t.Outcome == OutcomeStale
-	})
+	m.Tries = m.lastStarts()
+	m.Secrets = m.wantedSecrets(want)
 	m.Good = Standing{Cluster: want.Name, Commit: commit, Digest: want.Digest, Since: now}
 	m.CAs = nil
 	if want.CA != nil {
 		m.CAs = [][]byte{want.CA}
 	}
 	return m
+}
+
+// Differing is the memory of a cluster that was not found to be as wanted.
+func (m Memory) Differing() Memory {
+	m.Good.Since = time.Time{}
+	return m
+}
+
+// lastStarts are the tries that still tell something once nothing is left to
+// do: when we last started or restarted a node.
+func (m Memory) lastStarts() []Try {
+	var kept []Try
+	for _, t := range m.Tries {
+		if t.Action == ActionStart || t.Action == ActionRestart {
+			kept = slices.DeleteFunc(kept, func(x Try) bool { return x.Node == t.Node && x.Action == t.Action })
+			kept = append(kept, t)
+		}
+	}
+	return slices.DeleteFunc(kept, func(t Try) bool {
+		return t.Outcome == OutcomeFailed || t.Outcome == OutcomeUnknown || t.Outcome == OutcomeStale
+	})
+}
+
+// wantedSecrets are the digests of what was placed, as far as the spec still
+// names it.
+func (m Memory) wantedSecrets(want desired.Cluster) map[string]string {
+	var kept map[string]string
+	for _, n := range want.Nodes {
+		for _, p := range n.Puts {
+			if placed, ok := m.Secrets[p.Digest]; ok {
+				if kept == nil {
+					kept = map[string]string{}
+				}
+				kept[p.Digest] = placed
+			}
+		}
+	}
+	return kept
 }
 
 // member is the index of a name among the members, which are extended if need

@@ -286,7 +286,7 @@ func (s *scene) apply(words []string) error {
 		return err
 	case "already": // ACTION NODE OUTCOME COUNT AGO, before what the story says next
 		s.try(rest)
-	case "tried": // ACTION NODE OUTCOME COUNT AGO
+	case "tried": // ACTION NODE OUTCOME COUNT AGO [CUT]
 		s.tries = append(s.tries, func(s *scene) { s.try(rest) })
 	case "all":
 		for i := range s.have {
@@ -306,6 +306,10 @@ func (s *scene) try(words []string) {
 	plan := Cluster(s.want, s.have, m, nil, s.now)
 	count, _ := strconv.Atoi(words[3])
 	ago, _ := time.ParseDuration(words[4])
+	cut := 0
+	if len(words) > 5 {
+		cut, _ = strconv.Atoi(words[5])
+	}
 	id := "elsewhere"
 	for _, w := range plan.Waves {
 		for _, step := range w {
@@ -314,7 +318,7 @@ func (s *scene) try(words []string) {
 			}
 		}
 	}
-	s.memory = s.memory.Record(Try{Op: "op", Step: id, Node: words[1], Action: Action(words[0]), Outcome: Outcome(words[2]), Evidence: "no space left on device", Count: count, At: s.now.Add(-ago)})
+	s.memory = s.memory.Record(Try{Op: "op", Step: id, Node: words[1], Action: Action(words[0]), Outcome: Outcome(words[2]), Evidence: "no space left on device", Count: count, Cut: cut, At: s.now.Add(-ago)})
 }
 
 func (s *scene) applyMemory(words []string) error {

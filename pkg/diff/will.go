@@ -61,15 +61,22 @@ func (s *situation) holdText(node string) string {
 }
 
 // A failed step is tried again after a while, at most maxTries times; then a
-// person looks at it. A try that found its needs gone counts for nothing.
+// person looks at it. A try that found its needs gone counts for nothing. One
+// that a crash of ours cut short is no failure, unless it is what kills us.
 const (
 	maxTries   = 3
+	maxCut     = 8
 	firstRetry = 15 * time.Second
 )
 
 // mayTry says that a step has not failed too often or too recently.
 func (s *situation) mayTry(step Step) bool {
 	last, ok := s.memory.try(step.ID)
+	if ok && !s.forecast && last.Outcome == OutcomeIntent && last.Cut+1 >= maxCut && !s.retried(step.Node, last.At) {
+		s.block(step.Node, ReasonFailed, string(step.Action)+" was begun "+count(last.Cut+1)+" in a row, and reconciler did not live to see the end",
+			"find out what ends it (its log, the host's memory), then reconciler resume "+s.want.Name+" --node "+step.Node)
+		return false
+	}
 	if !ok || s.forecast || (last.Outcome != OutcomeFailed && last.Outcome != OutcomeUnknown) {
 		return true
 	}
