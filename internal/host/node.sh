@@ -867,7 +867,7 @@ halt() {
 # Vault was heard; of all else the mark stays as it was.
 reload() {
 	now=$(property "$1" InvocationID)
-	from=$(cursor)
+	from=$(cursor "$1")
 	if words=$(systemctl reload "$1.service" 2>&1); then
 		verdict=$(heard "$1" "$now" "$from")
 	else
@@ -905,13 +905,19 @@ REFUSED='could not reload config|no config found at reload time|unknown log leve
 COMPLAINED='error reloading raft config|\[ERROR\] ([^:]* |[^: ]+$)|"@level":"error","@message":"([^"\\]|\\.)*","@timestamp"'
 
 # said SERVICE CURSOR: what it said since then. Each line may be anything.
-said() { timeout 20 journalctl --quiet --no-pager -o cat --after-cursor "$2" "_SYSTEMD_UNIT=$1.service" 2>/dev/null || :; }
-# cursor: where the journal ends now; nothing where it cannot be read. It is not
-# the unit's own end: a Vault that has been quiet for long may have no line left.
+said() {
+	since=${2#-}
+	timeout 20 journalctl --quiet --no-pager -o cat ${since:+--after-cursor "$since"} "_SYSTEMD_UNIT=$1.service" 2>/dev/null || :
+}
+# cursor SERVICE: where what it said ends now, "-" where no line of it is left, and
+# nothing where the journal cannot be read. It is a cursor of the unit: after one
+# of another unit journalctl leaves out the first line that matches (systemd 252).
 cursor() {
 	written
-	timeout 20 journalctl --quiet --no-pager -o cat -n 1 --show-cursor 2>/dev/null |
-		sed -n 's/^-- cursor: \([A-Za-z0-9=;]*\)$/\1/p' | tail -n 1
+	ends=$(timeout 20 journalctl --quiet --no-pager -o cat -n 1 --show-cursor "_SYSTEMD_UNIT=$1.service" 2>/dev/null |
+		sed -n 's/^-- cursor: \([A-Za-z0-9=;]*\)$/\1/p' | tail -n 1)
+	if [ -z "$ends" ] && [ -n "$(timeout 20 journalctl --quiet --no-pager -o cat -n 1 2>/dev/null)" ]; then ends=-; fi
+	printf '%s\n' "$ends"
 }
 # heard SERVICE INVOCATION CURSOR: "taken", "refused WHY" or "unseen WHY".
 heard() {

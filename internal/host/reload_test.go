@@ -37,6 +37,8 @@ func TestAReloadCountsOnceVaultWasHeard(t *testing.T) {
 		"the server complains":     {says: stamp + "[ERROR] Vault is sealed\n", verdict: "unseen", words: "Vault is sealed"},
 		"the same in JSON":         {says: `{"@level":"error","@message":"Vault is \"sealed\"","@timestamp":"2026-11-25T10:18:21Z"}` + "\n", verdict: "unseen", words: "sealed"},
 		"a part complains in JSON": {says: `{"@level":"error","@message":"no","@module":"core","@timestamp":"2026-11-25T10:18:21Z"}` + "\n"},
+		"nothing of it is left":    {world: func(m *machine) { m.write("/sd/journal", "") }},
+		"refused with none left":   {says: stamp + "[ERROR] could not reload config: error=x\n", world: func(m *machine) { m.write("/sd/journal", "") }, verdict: "refused", words: "could not reload config"},
 		"no journal":               {world: func(m *machine) { m.remove("/sd/journal") }, verdict: "unseen", words: "the journal of vault.service cannot be read"},
 		"no way to reload":         {world: func(m *machine) { m.write("/sd/no-reload", "once") }, verdict: "unseen", words: "systemd did not do it: Job type reload is not applicable"},
 	} {
