@@ -65,7 +65,7 @@ func (a *app) lock(ctx context.Context, flags lockFlags, versions []string) erro
 		return err
 	}
 	l := locking{
-		app: a, lock: fleet.Lock, found: desired.Lock{},
+		app: a, lock: fleet.Lock,
 		checker: release.Checker{Source: cmp.Or(flags.source, fleet.Releases.Source), Keys: keys, Now: time.Now()},
 	}
 	if flags.check {
@@ -97,32 +97,31 @@ func (a *app) releaseKeys() (release.Keyring, error) {
 	return ring, nil
 }
 
-// locking is one run of lock: what is there, and what the source has.
+// locking is one run of lock: who looks at the source, and what is locked.
 type locking struct {
 	app     *app
 	checker release.Checker
 	lock    desired.Lock
-	found   desired.Lock
 }
 
-// check finds out what a version is on some platforms. An archive has some 150
-// MB, so each is said when it is done.
-func (l *locking) check(ctx context.Context, version string, platforms []string) error {
+// check finds out what a version is on some platforms, up to the first that
+// fails. An archive has some 150 MB, so each is said when it is done.
+func (l *locking) check(ctx context.Context, version string, platforms []string) (map[string]desired.Artefact, error) {
 	sums, err := l.checker.Sums(ctx, version)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	l.app.say("%s is signed by %v", version, sums.Signer)
-	l.found[version] = map[string]desired.Artefact{}
+	found := map[string]desired.Artefact{}
 	for _, p := range platforms {
 		artefact, err := l.checker.Artefact(ctx, sums, p)
 		if err != nil {
-			return err
+			return found, err
 		}
-		l.found[version][p] = artefact
+		found[p] = artefact
 		l.app.say("%s %s: archive %s, binary %s", version, p, artefact.Archive, artefact.Binary)
 	}
-	return nil
+	return found, nil
 }
 
 // add locks versions for platforms.
@@ -142,27 +141,30 @@ func (l *locking) add(ctx context.Context, dir string, platforms, versions []str
 			return nil
 		}
 	}
+	whole := desired.Lock{}
 	var failed error
 	for _, v := range versions {
-		if failed = l.check(ctx, v, platforms); failed != nil {
+		var found map[string]desired.Artefact
+		if found, failed = l.check(ctx, v, platforms); failed != nil {
 			break
 		}
+		whole[v] = found
 	}
-	if len(l.found) == 0 && failed != nil {
+	if len(whole) == 0 {
 		return failed
 	}
-	if err := l.write(filepath.Join(dir, "vault.lock")); err != nil {
+	if err := l.write(filepath.Join(dir, "vault.lock"), whole); err != nil {
 		return err
 	}
 	return failed // what was checked before it is locked all the same
 }
 
-func (l *locking) write(path string) error {
+func (l *locking) write(path string, found desired.Lock) error {
 	before, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("read vault.lock: %w", err)
 	}
-	after, err := desired.AddToLock(before, l.found)
+	after, err := desired.AddToLock(before, found)
 	if err != nil {
 		return err
 	}
@@ -197,11 +199,11 @@ func (l *locking) compare(ctx context.Context, platforms, versions []string) err
 				return usage("lock it first: reconciler lock "+v+" --platform "+p, "%s for %s is not in vault.lock", v, p)
 			}
 		}
-		err := l.check(ctx, v, ps)
+		found, err := l.check(ctx, v, ps)
 		if ctx.Err() != nil {
 			return err
 		}
-		if err = errors.Join(err, l.lock.Agrees(desired.Lock{v: l.found[v]})); err != nil {
+		if err = errors.Join(err, l.lock.Agrees(desired.Lock{v: found})); err != nil {
 			fmt.Fprintf(l.app.stderr, "reconciler: error: %v\n", err)
 			wrong++
 		}
