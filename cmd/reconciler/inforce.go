@@ -15,7 +15,7 @@ import (
 // Which commit is in force is told cluster by cluster. A commit that breaks the
 // spec of a cluster does not take it out: the last one that was accepted stays
 // in force, so that the cluster is still repaired. It is read from our own
-// clone, which keeps every commit that it ever fetched.
+// clone, which keeps what it fetched for as long as it is not damaged.
 
 // wanted is a cluster as a commit wants it.
 type wanted struct {
@@ -40,16 +40,19 @@ func (a *app) inForce(ctx context.Context, h host, fleet opened) ([]wanted, []de
 	}
 	before := past{host: h, repo: fleet.repo, store: s, fleets: map[string]desired.Fleet{}}
 	var broken []desired.Broken
-	for _, b := range fleet.Broken {
-		if c, ok := before.accepted(ctx, b); ok {
-			whole = append(whole, c)
-		} else {
+	for i, b := range slices.Concat(fleet.Broken, before.unnamed(fleet.Fleet)) {
+		c, ok, err := before.accepted(ctx, b)
+		switch {
+		case errors.Is(err, git.ErrDamaged) || errors.Is(err, git.ErrUnread):
+			return nil, nil, err
+		case err != nil:
+			b.Problems = append(slices.Clip(b.Problems), desired.Problem{Place: desired.Place{File: "clusters/" + b.Name},
+				Severity: desired.SeverityError, Cluster: b.Name, Text: err.Error()})
 			broken = append(broken, b)
-		}
-	}
-	for _, b := range before.unnamed(fleet.Fleet) {
-		if c, ok := before.accepted(ctx, b); ok {
+		case ok:
 			whole = append(whole, c)
+		case i < len(fleet.Broken):
+			broken = append(broken, b)
 		}
 	}
 	return whole, broken, nil
@@ -64,21 +67,50 @@ type past struct {
 }
 
 // accepted is the last spec of a broken cluster that was accepted. False: none
-// ever was, or it cannot be read any more, or is not trusted any more.
-func (p past) accepted(ctx context.Context, b desired.Broken) (wanted, bool) {
+// ever was.
+func (p past) accepted(ctx context.Context, b desired.Broken) (wanted, bool, error) {
 	m, _, err := p.store.Load(ctx, b.Name)
 	if err != nil || m.Accepted.Commit == "" {
-		return wanted{}, false // a journal that is damaged is told by the turn of its cluster
+		return wanted{}, false, err
 	}
-	fleet, read := p.fleets[m.Accepted.Commit]
-	if !read {
-		if tree, err := p.repo.At(m.Accepted.Commit); err == nil {
-			fleet = p.judged(desired.Load(tree, loadOptions()))
-		}
-		p.fleets[m.Accepted.Commit] = fleet
+	fleet, err := p.at(m.Accepted.Commit)
+	if err != nil {
+		return wanted{}, false, err
 	}
 	c, ok := fleet.Cluster(b.Name)
-	return wanted{c, m.Accepted.Commit, errorsOf(b.Problems)}, ok
+	if !ok {
+		return wanted{}, false, fmt.Errorf("the spec that was accepted last, of commit %.12s, cannot be in force any more: %w",
+			m.Accepted.Commit, firstProblem(fleet, b.Name))
+	}
+	return wanted{c, m.Accepted.Commit, errorsOf(b.Problems)}, true, nil
+}
+
+// at is the fleet of a commit, as the trust of today judges it.
+func (p past) at(commit string) (desired.Fleet, error) {
+	fleet, read := p.fleets[commit]
+	if read {
+		return fleet, nil
+	}
+	fleet, err := loadCommit(p.repo, commit)
+	if err == nil {
+		fleet = p.judged(fleet)
+		p.fleets[commit] = fleet
+	}
+	return fleet, err
+}
+
+// firstProblem is why a fleet has no such cluster.
+func firstProblem(fleet desired.Fleet, cluster string) error {
+	why := fleetErrors(fleet)
+	for _, b := range fleet.Broken {
+		if b.Name == cluster {
+			why = errorsOf(b.Problems)
+		}
+	}
+	if len(why) == 0 {
+		return errors.New("it does not name the cluster")
+	}
+	return why[0]
 }
 
 // unnamed are the remembered clusters that a broken fleet does not name: whether

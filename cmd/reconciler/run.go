@@ -131,10 +131,7 @@ func (r *running) keep(ctx context.Context, followed settings.Fleet) error {
 	})
 	daemon.Run(ctx, daemon.Ports{
 		Poll: repo.Fetch,
-		Last: func() (string, bool) {
-			commit, ok, err := repo.Last()
-			return commit, ok && err == nil
-		},
+		Last: repo.Last,
 		Read: func(ctx context.Context, commit string) (daemon.Wants, error) {
 			return r.read(ctx, repo, followed, commit)
 		},
@@ -168,7 +165,7 @@ func (r *running) read(ctx context.Context, repo *git.Repo, followed settings.Fl
 		return daemon.Wants{}, err
 	}
 	r.began = true
-	r.refused(commit, whole, broken)
+	r.refused(commit, fleetErrors(fleet.Fleet), whole, broken)
 	wants := daemon.Wants{Gone: gone(ctx, r.world.store, fleet.Fleet)}
 	ctx = context.WithoutCancel(ctx) // a turn of the end needs its spec as well
 	for _, w := range whole {
@@ -180,7 +177,7 @@ func (r *running) read(ctx context.Context, repo *git.Repo, followed settings.Fl
 
 // refused says what is wrong with a commit, each thing once, and which clusters
 // are kept at an older one for it.
-func (r *running) refused(commit string, whole []wanted, broken []desired.Broken) {
+func (r *running) refused(commit string, problems []desired.Problem, whole []wanted, broken []desired.Broken) {
 	log, said := r.here.log.With(daemon.KeyCommit, commit), map[string]bool{}
 	say := func(problems []desired.Problem) {
 		for _, p := range problems {
@@ -190,6 +187,7 @@ func (r *running) refused(commit string, whole []wanted, broken []desired.Broken
 			}
 		}
 	}
+	say(problems)
 	for _, w := range whole {
 		if len(w.broken) > 0 {
 			say(w.broken)
@@ -198,7 +196,7 @@ func (r *running) refused(commit string, whole []wanted, broken []desired.Broken
 	}
 	for _, b := range broken {
 		say(errorsOf(b.Problems))
-		log.Error("no spec of the cluster was ever accepted: it is left alone", daemon.KeyCluster, b.Name)
+		log.Error("no accepted spec of the cluster can be had: it is left alone", daemon.KeyCluster, b.Name)
 	}
 }
 

@@ -62,20 +62,25 @@ func (a *app) openRepo(ctx context.Context, h host, followed settings.Fleet) (*g
 	return git.Open(ctx, clone(h.settings.State, remote), remote)
 }
 
-// openCommit is the fleet as it stands at a commit that we have. What cannot be
-// read of the commit is a mistake in the fleet: the last specs stay in force.
+// openCommit is the fleet as it stands at a commit that we have.
 func openCommit(repo *git.Repo, followed settings.Fleet, commit string) (opened, error) {
+	fleet, err := loadCommit(repo, commit)
+	return opened{fleet, report.Source{Fleet: fleet.Name, Repo: followed.Repo, Branch: followed.Branch, Commit: commit}, repo}, err
+}
+
+// loadCommit reads the fleet of a commit. What the commit is to blame
+// for is a problem of the fleet, and the last specs stay in force; an error means
+// that our clone could not be read, which says nothing about the commit.
+func loadCommit(repo *git.Repo, commit string) (desired.Fleet, error) {
 	tree, err := repo.At(commit)
-	if errors.Is(err, git.ErrDamaged) {
-		return opened{}, err
+	if errors.Is(err, git.ErrDamaged) || errors.Is(err, git.ErrUnread) {
+		return desired.Fleet{}, err
 	}
-	fleet := desired.Fleet{}
-	if err == nil {
-		fleet = desired.Load(tree, loadOptions())
-	} else {
-		fleet.Problems = []desired.Problem{{Place: desired.Place{File: followed.Path}, Severity: desired.SeverityError, Text: err.Error()}}
+	if err != nil {
+		return desired.Fleet{Problems: []desired.Problem{{Place: desired.Place{File: repo.Folder()}, Severity: desired.SeverityError, Text: err.Error()}}}, nil
 	}
-	return opened{fleet, report.Source{Fleet: fleet.Name, Repo: followed.Repo, Branch: followed.Branch, Commit: commit}, repo}, nil
+	fleet := desired.Load(tree, loadOptions())
+	return fleet, tree.Err()
 }
 
 func (a *app) openCheckout() (opened, error) {

@@ -31,7 +31,7 @@ type Ports struct {
 	// Poll asks the repo for the commit that its branch stands at, and gets it.
 	Poll func(ctx context.Context) (commit string, err error)
 	// Last is the commit that was got last, by whoever; false: none was.
-	Last func() (commit string, ok bool)
+	Last func() (commit string, ok bool, err error)
 	// Read is what is wanted while a commit is the newest. An error means that
 	// nothing changes.
 	Read func(ctx context.Context, commit string) (Wants, error)
@@ -68,7 +68,7 @@ const longestPoll = 15 * time.Minute
 // less and less often; a commit that cannot be followed may be mended by the
 // next one at any time.
 func (d *daemon) follow(ctx context.Context) {
-	told := ""
+	silence, trouble := "", ""
 	for failures := 0; ; {
 		silent, bad := d.poll(ctx)
 		if ctx.Err() != nil {
@@ -81,60 +81,71 @@ func (d *daemon) follow(ctx context.Context) {
 		} else {
 			failures = 0
 		}
-		told = d.tell(silent, bad, wait, told)
+		d.tell(&silence, silent, slog.LevelWarn, "the repo does not answer", "the repo answers again", "again_in", wait)
+		if silent == nil || bad != nil { // else nothing is known of the newest commit
+			d.tell(&trouble, bad, slog.LevelError, "the newest commit cannot be followed", "the newest commit is followed")
+		}
 		if d.Wait(ctx, jittered(wait), nil) != nil {
 			return
 		}
 	}
 }
 
-// tell says what keeps the repo from being followed, where it was not said
-// before, and returns what is said now.
-func (d *daemon) tell(silent, bad error, wait time.Duration, told string) string {
+// tell says what is wrong, where it was not said before, and that it is over.
+func (d *daemon) tell(told *string, err error, level slog.Level, wrong, over string, attrs ...any) {
+	attrs = append([]any{KeyCommit, d.commit}, attrs...)
 	says := ""
-	switch {
-	case silent != nil:
-		says = stable(silent.Error())
-		if says != told {
-			d.log.Warn("the repo does not answer", KeyError, silent, KeyCommit, d.commit, "again_in", wait)
-		}
-	case bad != nil:
-		says = stable(bad.Error())
-		if says != told {
-			d.log.Error("the newest commit cannot be followed", KeyError, bad, KeyCommit, d.commit)
-		}
-	case told != "":
-		d.log.Info("the repo is followed again", KeyCommit, d.commit)
+	if err != nil {
+		says = stable(err.Error())
 	}
-	return says
+	switch {
+	case says == *told:
+	case err != nil:
+		d.log.Log(context.Background(), level, wrong, append([]any{KeyError, err}, attrs...)...)
+	default:
+		d.log.Info(over, attrs...)
+	}
+	*told = says
 }
 
 // poll asks the repo once: silent means that it did not answer, bad that its
 // commit could not be taken. While it is silent the commit that was got last
 // stands, also after a start.
 func (d *daemon) poll(ctx context.Context) (silent, bad error) {
-	commit, silent := d.Poll(ctx)
+	var commit string
+	silent = caught("ask the repo", func() (err error) {
+		commit, err = d.Poll(ctx)
+		return err
+	})
 	if silent != nil {
-		last, ok := d.Last()
-		if d.commit != "" || !ok {
+		if d.commit != "" {
 			return silent, nil
+		}
+		last, ok, err := d.Last()
+		if err != nil || !ok {
+			return silent, err
 		}
 		commit = last
 	}
 	if commit != d.commit {
-		bad = d.take(ctx, commit)
+		bad = caught("read commit "+commit, func() error { return d.take(ctx, commit) })
 	}
 	return silent, bad
 }
 
-// take hands every cluster what a commit wants of it. What of a commit we cannot
-// even fail on must not end the keeping of the last one.
-func (d *daemon) take(ctx context.Context, commit string) (err error) {
+// caught makes a panic an error. What of a repo or a commit we cannot even fail
+// on must not end the keeping of the last one.
+func caught(what string, do func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("read commit %s: a defect of reconciler, please report it: %v\n%s", commit, p, debug.Stack())
+			err = fmt.Errorf("%s: a defect of reconciler, please report it: %v\n%s", what, p, debug.Stack())
 		}
 	}()
+	return do()
+}
+
+// take hands every cluster what a commit wants of it.
+func (d *daemon) take(ctx context.Context, commit string) error {
 	wants, err := d.Read(ctx, commit)
 	if err != nil {
 		return err

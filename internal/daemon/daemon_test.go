@@ -24,10 +24,12 @@ type bench struct {
 	mu     sync.Mutex
 	commit string
 	err    error               // of the repo
+	lost   error               // of our clone of it
 	wants  map[string][]string // commit → clusters, as NAME or NAME:DIGEST
 	turns  map[string]int      // by cluster
 	last   map[string]string   // the digest that a cluster's last turn was of
-	turn   map[string]func()   // what a turn does besides
+	when   map[string]time.Time
+	turn   map[string]func() // what a turn does besides
 	log    bytes.Buffer
 
 	busy     map[string]bool // clusters in the middle of a turn
@@ -37,7 +39,7 @@ type bench struct {
 }
 
 func newBench(wants map[string][]string) *bench {
-	return &bench{wants: wants, turns: map[string]int{}, last: map[string]string{}, turn: map[string]func(){}, busy: map[string]bool{}}
+	return &bench{wants: wants, turns: map[string]int{}, last: map[string]string{}, when: map[string]time.Time{}, turn: map[string]func(){}, busy: map[string]bool{}}
 }
 
 func (b *bench) Write(p []byte) (int, error) {
@@ -67,6 +69,13 @@ func (b *bench) taken(cluster string) int {
 	return n
 }
 
+// turned is when a cluster began its last turn.
+func (b *bench) turned(cluster string) time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.when[cluster]
+}
+
 func (b *bench) polled() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -85,9 +94,12 @@ func (b *bench) ports() Ports {
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			b.polls++
+			if b.commit == "panic" {
+				panic("a pack is not what its index says")
+			}
 			return b.commit, b.err
 		},
-		Last: func() (string, bool) { return "before", b.wants["before"] != nil },
+		Last: func() (string, bool, error) { return "before", b.wants["before"] != nil, b.lost },
 		Read: func(_ context.Context, commit string) (Wants, error) {
 			wanted, ok := b.wants[commit]
 			if !ok {
@@ -120,7 +132,7 @@ func (b *bench) ports() Ports {
 func (b *bench) order(name, digest string) (loop.Ports, loop.Spec, error) {
 	b.mu.Lock()
 	b.turns[name]++
-	b.last[name] = digest
+	b.last[name], b.when[name] = digest, time.Now()
 	do := b.turn[name]
 	if b.busy[name] {
 		b.early = append(b.early, name)
@@ -184,15 +196,17 @@ func TestACommitIsNewsOnlyForTheClustersThatItTouches(t *testing.T) {
 		if a := b.taken("a"); a < 8 || a > 11 {
 			t.Errorf("at rest a took %d turns in ten minutes", a)
 		}
+		before := b.turned("a")
 		b.set("two", nil)
+		b.taken("a")
 		for b.at("b") != "2" {
 			time.Sleep(time.Second)
 		}
-		b.taken("a")
-		b.taken("b")
-		time.Sleep(time.Second)
-		if b.at("a") != "1" {
-			t.Errorf("a is kept at %s", b.at("a"))
+		for b.taken("a") == 0 {
+			time.Sleep(time.Second)
+		}
+		if early := b.turned("a").Sub(before); early < time.Minute {
+			t.Errorf("a commit that does not touch a brought about a turn of it, %v after the last", early)
 		}
 	})
 }
@@ -213,7 +227,7 @@ func TestWhileTheRepoIsGoneTheLastCommitStands(t *testing.T) {
 		}
 		b.set("two", nil)
 		time.Sleep(longestPoll + longestPoll/5)
-		if b.at("a") != "2" || !strings.Contains(b.said(), "followed again") {
+		if b.at("a") != "2" || !strings.Contains(b.said(), "the repo answers again") {
 			t.Errorf("a is kept at %q after the repo came back\n%s", b.at("a"), b.said())
 		}
 	})
@@ -233,6 +247,38 @@ func TestACommitThatCannotBeReadChangesNothing(t *testing.T) {
 		time.Sleep(90 * time.Second)
 		if b.at("a") != "2" {
 			t.Errorf("a commit that mends it is followed at the next poll, and a is kept at %s", b.at("a"))
+		}
+	})
+}
+
+func TestADefectInAPollDoesNotEndThePolling(t *testing.T) {
+	b := newBench(map[string][]string{"one": {"a:1"}, "two": {"a:2"}})
+	b.set("one", nil)
+	b.run(t, func() {
+		time.Sleep(time.Minute)
+		b.set("panic", nil)
+		time.Sleep(10 * time.Minute)
+		if b.taken("a") < 8 || !strings.Contains(b.said(), "a pack is not what its index says") {
+			t.Errorf("a was not kept on\n%s", b.said())
+		}
+		b.set("two", nil)
+		time.Sleep(longestPoll + longestPoll/5)
+		if b.at("a") != "2" {
+			t.Errorf("a is kept at %s", b.at("a"))
+		}
+	})
+}
+
+func TestWhyTheLastCommitCannotStandIsSaidToo(t *testing.T) {
+	b := newBench(map[string][]string{"before": {"a:1"}})
+	b.set("", errors.New("connection refused"))
+	b.lost = errors.New("input/output error")
+	b.run(t, func() {
+		time.Sleep(time.Hour)
+		for _, words := range []string{"connection refused", "input/output error"} {
+			if n := strings.Count(b.said(), words); n != 1 {
+				t.Errorf("%q is said %d times", words, n)
+			}
 		}
 	})
 }

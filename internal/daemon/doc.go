@@ -6,5 +6,7 @@
 // log. It must not know what a turn does (internal/loop), how a repo is reached
 // or what a spec says: those are ports.
 //
-//	daemon.Run(ctx, daemon.Ports{Poll: repo.Fetch, Read: read, Wait: daemon.Wait}, time.Minute, log)
+//	daemon.Run(ctx, daemon.Ports{
+//		Poll: repo.Fetch, Last: repo.Last, Read: read, Release: release, Wait: daemon.Wait,
+//	}, time.Minute, log)
 package daemon

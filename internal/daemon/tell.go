@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/vaultfleet/reconciler/internal/loop"
 	"github.com/vaultfleet/reconciler/pkg/apply"
@@ -67,9 +70,9 @@ func (t *Teller) Turned(turned loop.Turned) {
 			t.log.Log(context.Background(), l.level, l.words, l.attrs...)
 		}
 	}
-	for key, l := range t.last {
-		if _, still := now[key]; !still && l.over != "" {
-			t.log.Info(l.over, l.attrs...)
+	for _, key := range slices.Sorted(maps.Keys(t.last)) {
+		if _, still := now[key]; !still && t.last[key].over != "" {
+			t.log.Info(t.last[key].over, t.last[key].attrs...)
 		}
 	}
 	t.last = now
@@ -121,15 +124,13 @@ func lines(t loop.Turned) (map[string]line, []string) {
 	return found, order
 }
 
-// stable is a text without its numbers: an index or a time that goes on is no
-// news.
+// stable is a text without its numbers, times and durations: one that goes on is
+// no news. The digit of a name, as in eu-2, is kept.
 func stable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r >= '0' && r <= '9' {
-			return -1
-		}
-		return r
-	}, text)
+	words := strings.FieldsFunc(text, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '-' && r != '_' && r != '.'
+	})
+	return strings.Join(slices.DeleteFunc(words, func(w string) bool { return unicode.IsDigit(rune(w[0])) }), " ")
 }
 
 // on puts a node before the attributes of a line; what is of the whole cluster

@@ -103,7 +103,7 @@ func (t *Tree) content(op, name string, n *node) ([]byte, error) {
 		err = errors.New("it is a Git LFS pointer, the file itself is not in git; commit it without LFS")
 	}
 	if err != nil {
-		t.damage(err)
+		t.fail(err)
 		return nil, &fs.PathError{Op: op, Path: name, Err: err}
 	}
 	return data, nil

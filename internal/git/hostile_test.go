@@ -388,3 +388,30 @@ func FuzzTree(f *testing.F) {
 		}
 	})
 }
+
+// TestWhatTheMachineDoesNotLetUsReadIsNotTheCommitsFault: neither damage, which
+// would have the clone made anew, nor a mistake of whoever committed.
+func TestWhatTheMachineDoesNotLetUsReadIsNotTheCommitsFault(t *testing.T) {
+	u := newUpstream(t)
+	commit := u.commit("one", fleet())
+	r, dir := cloned(t, u)
+	fetch(t, r)
+	objects := loose(t, u, dir)
+	tree := at(t, r, commit)
+	if _, err := tree.ReadFile("none"); err == nil || tree.Err() != nil {
+		t.Errorf("a file that was not committed: %v, %v", err, tree.Err())
+	}
+	for _, path := range objects {
+		must(t, os.Remove(path))
+		must(t, os.Symlink(path, path)) // too many links: neither missing nor wrong
+	}
+	for name, err := range map[string]error{
+		"a commit": func() error { _, err := r.At(commit); return err }(),
+		"a file":   func() error { _, err := tree.ReadFile("fleet.yaml"); return err }(),
+		"the tree": tree.Err(),
+	} {
+		if !errors.Is(err, git.ErrUnread) || errors.Is(err, git.ErrDamaged) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

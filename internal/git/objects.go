@@ -105,12 +105,11 @@ func (o *objects) retry(h plumbing.Hash, do func() error) error {
 }
 
 // judge says whether an error of reading the clone is damage, or the machine
-// that would not let us read: a full table of files, a missing right, a caller
-// that gave up.
+// that would not let us read.
 func judge(err error) error {
 	_, machine := errors.AsType[*fs.PathError](err)
 	if machine && !lost(err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return err
+		return fmt.Errorf("%w: %w", ErrUnread, err)
 	}
 	return fmt.Errorf("%w: %w", ErrDamaged, err)
 }

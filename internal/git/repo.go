@@ -17,6 +17,11 @@ import (
 // next Fetch makes it anew.
 var ErrDamaged = errors.New("the local clone is damaged")
 
+// ErrUnread says that this machine would not let us read our own clone: a full
+// table of files, a missing right, a caller that gave up. The commit may be
+// without fault.
+var ErrUnread = errors.New("the local clone cannot be read")
+
 // Repo is a clone in the state folder:
 //
 //	lock     held by whoever writes
@@ -48,6 +53,9 @@ func Open(ctx context.Context, dir string, remote Remote) (*Repo, error) {
 	}
 	return r, nil
 }
+
+// Folder is where in the repo the fleet lies; "." is the top.
+func (r *Repo) Folder() string { return r.remote.folder() }
 
 // Last is the commit that was fetched last; false: none was yet.
 func (r *Repo) Last() (string, bool, error) {

@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -50,6 +51,28 @@ type Tree struct {
 	objects *objects
 	limit   int64
 	damage  func(error)
+
+	mu     sync.Mutex
+	failed error // the first of [ErrDamaged] or [ErrUnread]
+}
+
+// Err is the first error of a read so far that the commit has no part in:
+// [ErrDamaged] or [ErrUnread].
+func (t *Tree) Err() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.failed
+}
+
+// fail notes an error of a read.
+func (t *Tree) fail(err error) {
+	t.damage(err)
+	if !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrUnread) {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.failed = cmp.Or(t.failed, err)
 }
 
 // At is the fleet's folder as of a commit. All its trees are read and all its
@@ -80,7 +103,7 @@ func (r *Repo) at(commit string) (*Tree, error) {
 	if len(l.faults) > 0 {
 		return nil, errors.Join(l.faults...)
 	}
-	return &Tree{root, c.Committer.When, objects, r.limits.File, r.mark}, nil
+	return &Tree{root: root, time: c.Committer.When, objects: objects, limit: r.limits.File, damage: r.mark}, nil
 }
 
 // loader reads trees. Damage ends it at once; faults of what was committed are
