@@ -129,8 +129,8 @@ func TestAnInterruptStopsAfterTheWaveInFlight(t *testing.T) {
 	if got := a.world.Trace; !slices.Equal(got, []string{"restart eu-2", "unseal eu-2"}) {
 		t.Fatalf("an interrupt lets the wave end and opens the node that it sealed, and does no more: %v", got)
 	}
-	if left := c.Plan.Waves; !unfinished([]report.Cluster{c}) || len(left) != 4 || left[0][0].ID == c.Results[0].Step.ID {
-		t.Errorf("what is left is not told: %+v", left)
+	if !unfinished([]report.Cluster{c}) || len(c.Plan.Waits) == 0 || c.Plan.Waits[0].Node != "eu-2" {
+		t.Errorf("that eu-2 has to catch up before the rest is not told: %+v", c.Plan)
 	}
 	if err := a.tell(report.Source{}, []report.Cluster{c}, report.Interrupted); err != nil || !strings.Contains(a.stdout.String(), "Continue: ") {
 		t.Errorf("%v\n%s", err, a.stdout.String())

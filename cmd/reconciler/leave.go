@@ -129,7 +129,7 @@ func (a *app) resume(ctx context.Context, cluster, reason string) error {
 		return err
 	}
 	failed := failures(memory, a.node)
-	if failed > 0 {
+	if failed > 0 || !held { // what Vault refused a node is not all remembered here
 		if err := s.Grant(ctx, cluster, diff.Leave{Kind: diff.LeaveRetry, Node: a.node, By: by, Reason: reason, At: now}); err != nil {
 			return err
 		}
@@ -142,7 +142,7 @@ func (a *app) resume(ctx context.Context, cluster, reason string) error {
 	case failed > 0:
 		a.say("Resumed: on %s, %s again.", place(cluster, a.node), triedAgain(failed))
 	default:
-		a.say("Nothing to resume: %s is not held, and nothing failed there.", place(cluster, a.node))
+		a.say("%s is not held, and no step failed there. What Vault refused there is tried again.", place(cluster, a.node))
 	}
 	for _, l := range memory.Leaves {
 		if l.Kind == diff.LeaveHold && l.Node != a.node && (l.Until.IsZero() || now.Before(l.Until)) {

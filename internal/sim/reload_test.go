@@ -51,10 +51,10 @@ func TestAReloadThatNobodyCanSeeIsARollWithTheLeaderLast(t *testing.T) {
 func TestWhatVaultRefusesGoesNoFurtherThanOneNodeAndTakesNobodyDown(t *testing.T) {
 	for seed := range uint64(5) {
 		r := born(t, seed)
-		bad := r.fleet("1.21.0", "  log_level: debug\n  ui: true")
+		bad, worse := r.fleet("1.21.0", "  log_level: debug\n  ui: true"), r.fleet("1.21.0", "  log_level: warn\n  ui: true")
 		for i, n := range r.Nodes {
 			n.Unusable = map[string]bool{}
-			for _, p := range bad.Cluster.Nodes[i].Puts {
+			for _, p := range slices.Concat(bad.Cluster.Nodes[i].Puts, worse.Cluster.Nodes[i].Puts) {
 				n.Unusable[p.Digest] = p.Path == bad.Cluster.Service.ConfigPath
 			}
 		}
@@ -65,14 +65,18 @@ func TestWhatVaultRefusesGoesNoFurtherThanOneNodeAndTakesNobodyDown(t *testing.T
 		if len(r.Trace) != 1 || !strings.HasPrefix(r.Trace[0], "reload ") {
 			t.Fatalf("seed %d: want one reload and nothing else, got %v", seed, r.Trace)
 		}
+		refused := strings.TrimPrefix(r.Trace[0], "reload ")
+		wantBlock(t, r.try(worse), diff.ReasonRefused)
+		if !slices.Equal(r.Trace, []string{"reload " + refused, "reload " + refused}) {
+			t.Fatalf("seed %d: a second mistake is refused like the first, and nothing else is done: %v", seed, r.Trace)
+		}
 		if slices.ContainsFunc(r.Nodes, func(n *Node) bool { return !n.Vault.Open }) {
 			t.Fatalf("seed %d: a node was taken down", seed)
 		}
-		refused := strings.TrimPrefix(r.Trace[0], "reload ")
 		r.cut()
 		last := r.try(r.fleet("1.21.0", "  log_level: trace\n  ui: true"))
-		if got := r.done(); got["reload"] != 2 || got["restart"] != 1 || lastOf(r.Trace, "restart") != "restart "+refused || !last.Plan.Empty() {
-			t.Errorf("seed %d: what %s runs with is not known, the others reload: %v, plan %+v", seed, refused, r.Trace, last.Plan)
+		if got := r.done(); got["reload"] != 3 || got["restart"] != 0 || !slices.Contains(r.Trace, "reload "+refused) || !last.Plan.Empty() {
+			t.Errorf("seed %d: want %s to reload like the others: %v, plan %+v", seed, refused, r.Trace, last.Plan)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/vaultfleet/reconciler/pkg/diff"
@@ -154,14 +155,9 @@ func (p Ports) act(ctx context.Context, f *flight) {
 
 // await looks until every goal holds or its time is up.
 func (p Ports) await(ctx context.Context, flights []*flight) {
-	for {
-		open := 0
-		for _, f := range flights {
-			if !f.over() {
-				open++
-			}
-		}
-		if open == 0 {
+	open := func(f *flight) bool { return !f.over() }
+	for first := true; slices.ContainsFunc(flights, open); first = false {
+		if !first && p.Clock.Sleep(ctx, lookEvery) != nil {
 			return
 		}
 		look := p.Eyes(ctx)
@@ -174,9 +170,6 @@ func (p Ports) await(ctx context.Context, flights []*flight) {
 				f.seen, f.moved = seen, now
 			}
 			p.judge(f, look, now)
-		}
-		if p.Clock.Sleep(ctx, lookEvery) != nil {
-			return
 		}
 	}
 }

@@ -95,7 +95,13 @@ func (s *situation) configChange(n desired.Node) (desired.OnChange, []Change, to
 	}
 	switch {
 	case untaken(s.have[n.Name], s.want.Service.ConfigPath):
-		return desired.OnChangeRestart, changes, toldAll // which of both it runs with is not known
+		// Which of both it runs with is not known, and a reload brings all that reloads
+		// into force again; so it does for a Vault that can be heard, and refuses what
+		// a restart would not survive.
+		if s.have[n.Name].Process.Mark.Untaken.Refused && class != desired.ChangeRestart {
+			return desired.OnChangeReload, changes, toldAll
+		}
+		return desired.OnChangeRestart, changes, toldAll
 	case class == desired.ChangeNone:
 		return desired.OnChangeNone, changes, toldAll
 	case class == desired.ChangeDeferred:

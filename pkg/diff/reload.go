@@ -2,6 +2,7 @@ package diff
 
 import (
 	"slices"
+	"time"
 
 	"github.com/vaultfleet/reconciler/pkg/actual"
 	"github.com/vaultfleet/reconciler/pkg/desired"
@@ -59,12 +60,24 @@ func (s *situation) refused(n desired.Node) bool {
 		return false
 	}
 	last := s.have[n.Name].Process.Mark.Untaken
-	if s.retried(n.Name, last.At) {
+	if s.retried(n.Name, s.reloaded(n.Name)) {
 		return false
 	}
 	s.block(n.Name, ReasonRefused, "Vault on "+n.Name+" goes on with what it had, and would not start with what lies there now. "+last.Why,
 		"commit what it can use, before anything restarts it; or mend what it names, then reconciler resume "+s.want.Name+" --node "+n.Name)
 	return true
+}
+
+// reloaded is when the last reload of a node was tried, by the clock that people's
+// words are noted by: the node's may be another. The zero time where another
+// state folder did it.
+func (s *situation) reloaded(node string) (at time.Time) {
+	for _, t := range s.memory.Tries {
+		if t.Node == node && t.Action == ActionReload && t.At.After(at) {
+			at = t.At
+		}
+	}
+	return at
 }
 
 func (s *situation) reload(n desired.Node, p pending) Step {
