@@ -224,10 +224,18 @@ func (s *situation) gated() (Step, bool) {
 		s.quorumLost()
 		return Step{}, false
 	}
+	refused := false
 	for _, n := range s.byRole(s.nodes()) {
-		if step, held := s.change(n); held {
+		if refused && !s.renews(n) {
+			continue
+		}
+		step, held := s.change(n)
+		switch {
+		case held && s.v.is(n.Name, keyReload, "refused"):
+			refused = true // nobody overtakes but who needs nothing of what was refused
+		case held:
 			return Step{}, false // its turn, but not now: nobody overtakes
-		} else if step.Action != "" {
+		case step.Action == ActionReload, step.Action != "" && !refused:
 			return step, true
 		}
 	}

@@ -68,6 +68,19 @@ func (s *situation) refused(n desired.Node) bool {
 	return true
 }
 
+// renews says that a node serves a certificate that nobody trusts any more, and
+// that a reload would bring certificates and nothing else. Each node has its own.
+func (s *situation) renews(n desired.Node) bool {
+	served, known := s.v.get(n.Name, keyCert)
+	if !known || served == "current" || served == "stale" {
+		return false
+	}
+	p := s.pending(n)
+	return p.effect() == EffectReload && !slices.ContainsFunc(n.Puts, func(put desired.Put) bool {
+		return put.TLS == "" && slices.ContainsFunc(p.reload, func(i item) bool { return i.put.Path == put.Path })
+	})
+}
+
 // reloaded is when the last reload of a node was tried, by the clock that people's
 // words are noted by: the node's may be another. The zero time where another
 // state folder did it.
