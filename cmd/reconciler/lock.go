@@ -48,11 +48,7 @@ func (a *app) lock(ctx context.Context, flags lockFlags, versions []string) erro
 	if err := a.formats("text"); err != nil {
 		return err
 	}
-	dir, err := a.folder(nil)
-	if err != nil {
-		return err
-	}
-	fsys, err := openFolder(dir)
+	dir, fsys, err := a.checkout()
 	if err != nil {
 		return err
 	}
@@ -69,7 +65,7 @@ func (a *app) lock(ctx context.Context, flags lockFlags, versions []string) erro
 		checker: release.Checker{Source: cmp.Or(flags.source, fleet.Releases.Source), Keys: keys, Now: time.Now()},
 	}
 	if flags.check {
-		return l.compare(ctx, flags.platforms, versions)
+		return l.compare(ctx, flags.platforms, versions, fleet)
 	}
 	return l.add(ctx, dir, flags.platforms, versions, fleet)
 }
@@ -124,14 +120,19 @@ func (l *locking) check(ctx context.Context, version string, platforms []string)
 	return found, nil
 }
 
+// platforms are those asked for, by default those that something is locked for.
+func (l *locking) platforms(asked []string) []string {
+	for _, some := range [][]string{asked, l.lock.Platforms()} {
+		if len(some) > 0 {
+			return some
+		}
+	}
+	return []string{"linux_amd64"}
+}
+
 // add locks versions for platforms.
 func (l *locking) add(ctx context.Context, dir string, platforms, versions []string, fleet desired.Fleet) error {
-	if len(platforms) == 0 {
-		platforms = l.lock.Platforms()
-	}
-	if len(platforms) == 0 {
-		platforms = []string{"linux_amd64"}
-	}
+	platforms = l.platforms(platforms)
 	if len(versions) == 0 {
 		for _, b := range fleet.Broken {
 			fmt.Fprintf(l.app.stderr, "reconciler: warning: cluster %s has errors, so what it asks for is not known: reconciler validate\n", b.Name)
@@ -181,8 +182,11 @@ func (l *locking) write(path string, found desired.Lock) error {
 
 // compare holds what is locked against the source, and goes on to the last
 // entry, so that all that differs is told.
-func (l *locking) compare(ctx context.Context, platforms, versions []string) error {
+func (l *locking) compare(ctx context.Context, platforms, versions []string, fleet desired.Fleet) error {
 	if len(versions) == 0 {
+		if missing := fleet.Unlocked(l.platforms(platforms)); len(missing) > 0 {
+			return usage("lock what clusters ask for: reconciler lock", "%s is not in vault.lock", strings.Join(missing, ", "))
+		}
 		versions = l.lock.Versions()
 	}
 	wrong := 0

@@ -178,6 +178,14 @@ func arguments(least, most int) cobra.PositionalArgs {
 	}
 }
 
+// checkout is the fleet repo that --fleet names, by default the current folder.
+func (a *app) checkout() (dir string, fsys fs.FS, err error) {
+	if dir, err = a.folder(nil); err == nil {
+		fsys, err = openFolder(dir)
+	}
+	return dir, fsys, err
+}
+
 // openFolder is a checkout of a fleet repo as it lies on the disk.
 func openFolder(dir string) (fs.FS, error) {
 	info, err := os.Stat(dir)

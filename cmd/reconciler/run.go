@@ -135,7 +135,7 @@ func (r *running) keep(ctx context.Context, followed settings.Fleet) error {
 		Read: func(ctx context.Context, commit string) (daemon.Wants, error) {
 			return r.read(ctx, repo, followed, commit)
 		},
-		Release: func(cluster string) error { return forget(context.WithoutCancel(ctx), r.world.store, cluster) },
+		Release: func(cluster string) error { return r.world.letGo(context.WithoutCancel(ctx), cluster) },
 		Wait:    daemon.Wait,
 	}, followed.Interval, log)
 	<-told

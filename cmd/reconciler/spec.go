@@ -26,11 +26,7 @@ func (a *app) spec(cluster string, withOrigin bool) error {
 	if err := a.formats("text"); err != nil {
 		return err
 	}
-	dir, err := a.folder(nil)
-	if err != nil {
-		return err
-	}
-	fsys, err := openFolder(dir)
+	dir, fsys, err := a.checkout()
 	if err != nil {
 		return err
 	}

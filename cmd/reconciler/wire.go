@@ -132,11 +132,18 @@ func (w *world) cluster(ctx context.Context, in wanted) (loop.Ports, loop.Spec, 
 	w.targets[want.Name] = targets
 	w.tokens[want.Name] = func(ctx context.Context) (secret.Bytes, error) { return c.Token(ctx, want) }
 	w.mu.Unlock()
+	w.pool.Only(want.Name, targets)
 	ports := loop.Ports{
 		Host: w.nodes.Look, Each: nodesAtOnce, Store: memories{w.store}, Lease: w.lease,
 		Hands: w.hands(want, c, targets), Clock: clock{}, Op: newOp,
 	}
 	return logged(w.fails.ports(ports), w.log, want.Name), loop.Spec{Cluster: want, Commit: in.commit, Contents: w.contents(want)}, nil
+}
+
+// letGo ends what binds us to a cluster that is gone.
+func (w *world) letGo(ctx context.Context, cluster string) error {
+	w.pool.Only(cluster, nil)
+	return forget(ctx, w.store, cluster)
 }
 
 // ceremony is the one ceremony of a cluster: it keeps the session of our own

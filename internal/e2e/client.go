@@ -60,7 +60,12 @@ func (r *Rig) NewClient(token string) *Client {
 		c.addresses = append(c.addresses, n.Address)
 	}
 	go c.run(ctx)
-	r.t.Cleanup(c.Stop)
+	r.t.Cleanup(func() {
+		c.Stop()
+		if len(c.lost) > 0 {
+			r.t.Errorf("writes were lost: %q", c.lost)
+		}
+	})
 	return c
 }
 

@@ -930,7 +930,11 @@ heard() {
 		[ "$(date +%s)" -lt "$until" ] || { echo "unseen Vault did not say that it ${began:-began to reload} within 60 s" && return; }
 		sleep 0.2
 		written
-		if [ "$(said "$1" "$3" | grep -acE "$BEGAN" || :)" != 0 ]; then began='was done'; fi
+		[ -z "$began" ] || continue
+		if [ "$(said "$1" "$3" | grep -acE "$BEGAN" || :)" != 0 ]; then
+			began='was done'
+			sleep 0.2
+		fi
 	done
 	written
 	for found in refused:"$REFUSED" unseen:"$COMPLAINED"; do

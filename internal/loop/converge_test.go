@@ -1,7 +1,6 @@
 package loop
 
 import (
-	"errors"
 	"testing"
 	"time"
 
@@ -77,7 +76,7 @@ func TestAnInterruptedRollGetsNoLeaveForItsNextRestart(t *testing.T) {
 	}
 	for action, want := range map[diff.Action]bool{diff.ActionStart: true, diff.ActionUnseal: true, diff.ActionRestart: false, diff.ActionReload: false, diff.ActionPlace: false} {
 		if err := bringsBack(step(action)); (err == nil) != want {
-			t.Errorf("%s: %v", action, errors.Unwrap(err))
+			t.Errorf("%s: %v", action, err)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -88,6 +89,18 @@ func (p *Pool) conn(target actual.Target) *Conn {
 	c = &Conn{pool: p, target: target, dialling: make(chan struct{}, 1)}
 	p.conns[key] = c
 	return c
+}
+
+// Only ends the connections to nodes of a cluster that are not among these.
+func (p *Pool) Only(cluster string, targets []actual.Target) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for key, c := range p.conns {
+		if key[0] == cluster && !slices.ContainsFunc(targets, func(t actual.Target) bool { return t.Node == key[1] }) {
+			c.end()
+			delete(p.conns, key)
+		}
+	}
 }
 
 // Close ends all connections and waits until their goroutines have.

@@ -385,6 +385,32 @@ func TestPoolFollowsANodeThatMoved(t *testing.T) {
 	})
 }
 
+func TestPoolEndsWhatIsNotAmongTheTargets(t *testing.T) {
+	r := newRig(t)
+	synctest.Test(t, func(t *testing.T) {
+		pool := New(r.settings())
+		defer pool.Close()
+		conn, err := pool.Connect(t.Context(), target())
+		if err != nil {
+			t.Fatal(err)
+		}
+		pool.Only("another cluster", nil)
+		pool.Only(target().Cluster, []actual.Target{target()})
+		synctest.Wait()
+		if conn.current() == nil {
+			t.Error("the connection to a target was ended")
+		}
+		pool.Only(target().Cluster, nil)
+		synctest.Wait()
+		if conn.current() != nil {
+			t.Error("the connection is open")
+		}
+		if again, err := pool.Connect(t.Context(), target()); err != nil || again == conn {
+			t.Errorf("one that is a target again is dialled again: %v", err)
+		}
+	})
+}
+
 func TestPoolDialsOnceForManyWhoAsk(t *testing.T) {
 	r := newRig(t)
 	r.latency = time.Millisecond
