@@ -88,6 +88,7 @@ func TestKilledAnywhereItGoesOn(t *testing.T) {
 	l.keysOnlyEncrypted()
 	l.rootGone()
 	l.startedSoOften(1)
+	client := l.client()
 
 	down := l.watchDown()
 	l.write("clusters/prod/cluster.yaml", l.spec("  log_level: info\n  ui: false"))
@@ -110,6 +111,7 @@ func TestKilledAnywhereItGoesOn(t *testing.T) {
 	if most := down(); most != 1 {
 		t.Errorf("%d nodes were down at once", most)
 	}
+	l.must(client.Shows())
 	points := slices.Concat(bornDying, confirmedDying, rollDying, upgradeDying)
 	t.Logf("killed at %d points:\n%s", len(points), strings.Join(points, "\n"))
 }

@@ -16,13 +16,9 @@ import (
 // What it took up is done, what it refuses is left to a person, and where nobody
 // can see what it did, it is restarted.
 func TestAReloadIsSeen(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	l := newLab(t, 3)
-	l.run(5, "apply", "--yes")
-	l.run(0, "approve", "--init", "prod", "--reason", "a new cluster")
-	l.run(8, "apply", "--yes")
-	l.run(0, "keys", "confirm", "prod", "--identity", l.alice.File)
-	l.run(0, "apply", "--yes")
-	l.inSync()
+	l.born()
 	began := l.runs()
 
 	l.write("clusters/prod/cluster.yaml", l.spec("  log_level: debug\n  ui: true"))

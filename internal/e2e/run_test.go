@@ -14,7 +14,7 @@ import (
 // TestTheDaemonKeepsAFleet leaves a fleet to `run`: it is born, kept for a
 // hundred turns without a write, changed by commits, repaired while git is gone
 // and while the newest commit is broken, and left whole when the daemon is told
-// to end in the middle of a roll.
+// to end in the middle of a roll. An application that uses it loses nothing.
 func TestTheDaemonKeepsAFleet(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	l := newLab(t, 3)
@@ -36,6 +36,7 @@ func TestTheDaemonKeepsAFleet(t *testing.T) {
 			t.Errorf("a fleet in sync was touched:\n%s\n%s", before, after)
 		}
 	})
+	client := l.client()
 	t.Run("a commit is followed", func(t *testing.T) {
 		runs := l.runs()
 		l.configure("  log_level: debug\n  ui: true")
@@ -74,6 +75,7 @@ func TestTheDaemonKeepsAFleet(t *testing.T) {
 		l.inSync()
 		l.serves()
 	})
+	l.must(client.Shows())
 	d.ends(0)
 }
 
