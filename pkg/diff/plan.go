@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/vaultfleet/reconciler/pkg/desired"
@@ -211,6 +213,11 @@ func identify(want desired.Cluster, s Step) Step {
 	switch s.Action {
 	case ActionStart, ActionUnseal, ActionEnable:
 		spec = want.Digest
+	case ActionInstall: // so for where the binary comes from
+		spec = want.Releases.Source
+		for _, platform := range slices.Sorted(maps.Keys(want.Artefacts)) {
+			spec += " " + want.Artefacts[platform].Archive
+		}
 	}
 	b, _ := json.Marshal(struct { // plain data always marshals
 		Cluster, Node string

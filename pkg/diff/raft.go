@@ -1,8 +1,9 @@
 package diff
 
 import (
-	"github.com/vaultfleet/reconciler/pkg/actual"
 	"slices"
+
+	"github.com/vaultfleet/reconciler/pkg/actual"
 )
 
 // A node serves when it was itself seen unsealed, belongs to the cluster that

@@ -49,3 +49,21 @@ func TestWhatFailedBeforeIsForgottenAtEachReturnToSync(t *testing.T) {
 		}
 	}
 }
+
+// What failed for the release's source, or for its archive's digest, must not
+// count after a commit that corrects them.
+func TestAnInstallFromElsewhereIsAnotherStep(t *testing.T) {
+	want := desired.Cluster{Name: "prod", Releases: desired.Releases{Source: "https://mirror.example.com"},
+		Artefacts: map[string]desired.Artefact{"linux_amd64": {Archive: "sha256:a", Binary: "sha256:b"}}}
+	step := Step{Node: "eu-1", Action: ActionInstall, Goal: []Fact{{"eu-1", keyVersion + "1.21.0", "sha256:b"}}}
+	first := identify(want, step).ID
+	if again := identify(want, step).ID; again != first {
+		t.Errorf("the same install is %s and %s", first, again)
+	}
+	want.Releases.Source = "file:///srv/releases"
+	elsewhere := identify(want, step).ID
+	want.Artefacts["linux_amd64"] = desired.Artefact{Archive: "sha256:c", Binary: "sha256:b"}
+	if corrected := identify(want, step).ID; elsewhere == first || corrected == elsewhere {
+		t.Errorf("other sources or archives are the same step: %s %s %s", first, elsewhere, corrected)
+	}
+}
