@@ -124,19 +124,19 @@ func TestAFailedStartSaysWhy(t *testing.T) {
 		"Error initializing listener of type tcp: open /etc/vault.d/tls.key: permission denied\n")
 	fence := Fence{Epoch: 1, Holder: holder, Op: "op1"}
 	for _, action := range []string{"start", "restart"} {
-		_, err := m.host().Node(m.target()).Verb(t.Context(), fence, "service", []string{action, "vault"}, nil)
+		_, err := m.host().Node(m.target()).Verb(t.Context(), fence, "activate", []string{"-", "-", "-", "/usr/local/bin/vault", action, "vault"}, nil)
 		want := "vault.service does not start; it said (journalctl -u vault has it all): one two three [31mfour Error initializing listener of type tcp: open /etc/vault.d/tls.key: permission denied"
 		if err == nil || !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("%s: %v", action, err)
 		}
 	}
 	m.write("/sd/journal", strings.Repeat("x y ", 5000)+"\n"+strings.Repeat("longer than it may be ", 100)+"\nlast\n")
-	_, err := m.host().Node(m.target()).Verb(t.Context(), fence, "service", []string{"start", "vault"}, nil)
+	_, err := m.host().Node(m.target()).Verb(t.Context(), fence, "activate", []string{"-", "-", "-", "/usr/local/bin/vault", "start", "vault"}, nil)
 	if err == nil || len(err.Error()) > 900 || !strings.HasSuffix(err.Error(), " last") {
 		t.Errorf("%v", err)
 	}
 	m.write("/sd/journal", "")
-	_, err = m.host().Node(m.target()).Verb(t.Context(), fence, "service", []string{"start", "vault"}, nil)
+	_, err = m.host().Node(m.target()).Verb(t.Context(), fence, "activate", []string{"-", "-", "-", "/usr/local/bin/vault", "start", "vault"}, nil)
 	if err == nil || !strings.HasSuffix(err.Error(), "journalctl -u vault has it all): Job for vault.service failed.") {
 		t.Errorf("without a word of Vault: %v", err)
 	}

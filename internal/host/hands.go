@@ -67,7 +67,7 @@ func (a *act) do(ctx context.Context) error {
 	case diff.ActionPlace:
 		return a.activate(ctx, "none")
 	case diff.ActionEnable:
-		return a.verb(ctx, "service", []string{"enable", a.node.target.Service}, nil)
+		return a.verb(ctx, "enable", []string{a.node.target.Service}, nil)
 	case diff.ActionStart, diff.ActionReload, diff.ActionRestart:
 		return a.activate(ctx, string(a.step.Action))
 	}

@@ -107,7 +107,7 @@ func TestHandsSayWhetherAnythingWasDone(t *testing.T) {
 		"version not installed":  {diff.Step{Action: diff.ActionRestart, Version: "1.21.0", Binary: "sha256:" + strings.Repeat("0", 64)}, nil, true, "version 1.21.0 is not installed"},
 		"refused after a folder": {diff.Step{Action: diff.ActionPlace, Folders: folder, Version: "1.21.0", Binary: "sha256:" + strings.Repeat("0", 64)}, nil, false, "half-way: "},
 		"a start that fails":     {diff.Step{Action: diff.ActionStart}, func(m *machine) { m.write("/sd/broken", "") }, false, "Job for vault.service failed"},
-		"the answer is lost":     {diff.Step{Action: diff.ActionEnable}, func(m *machine) { m.drop = func(c string) bool { return strings.Contains(c, " service ") } }, false, "connection lost"},
+		"the answer is lost":     {diff.Step{Action: diff.ActionEnable}, func(m *machine) { m.drop = func(c string) bool { return strings.Contains(c, " enable ") } }, false, "connection lost"},
 		"no sudo for the script": {diff.Step{Action: diff.ActionEnable}, func(m *machine) { m.write("/sudo", "none") }, true, "sudo asks for a password"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -43,7 +43,7 @@ func running(t *testing.T) (*machine, actual.Target) {
 	m.must("", "folder", "3", holder, "op0", "/opt/vault/data", m.user, m.group, "0700", "/var/log/vault", m.user, m.group, "0750")
 	m.must(stream(m.put("config", "/etc/vault.d/vault.hcl", config), m.put("unit", "/etc/systemd/system/vault.service", "[Service]\n")), "stage", "3", holder, "op1", "g1")
 	m.must(inputs(target), "activate", "3", holder, "op1", "g1", "1.21.0", hexOf(fakeVault), "/usr/local/bin/vault", "start", "vault")
-	m.must("", "service", "3", holder, "op1", "enable", "vault")
+	m.must("", "enable", "3", holder, "op1", "vault")
 	m.write("/opt/vault/data/vault.db", "x")
 	m.write("/opt/vault/data/node-id", "eu-1")
 	return m, target

@@ -998,20 +998,11 @@ verb_activate() {
 	esac
 }
 
-verb_service() { # ACTION SERVICE
-	[ $# -eq 2 ] || die 64 'usage: service EPOCH HOLDER OP enable|start|reload|restart|reset-failed SERVICE'
-	need name "$2"
-	permit service "$2"
-	case $1 in
-	enable | reset-failed) systemctl "$1" "$2.service" ;;
-	start) begin "$2" ;;
-	reload) reload "$2" - ;;
-	restart)
-		halt "$2"
-		begin "$2"
-		;;
-	*) die 64 "not an action: $1" ;;
-	esac
+verb_enable() { # SERVICE
+	[ $# -eq 1 ] || die 64 'usage: enable EPOCH HOLDER OP SERVICE'
+	need name "$1"
+	permit service "$1"
+	systemctl enable "$1.service"
 }
 
 # ---- Vault, by its own binary on this host ----
@@ -1204,7 +1195,7 @@ folder) run verb_folder "$@" ;;
 binary) run verb_binary "$@" ;;
 stage) run verb_stage "$@" ;;
 activate) run verb_activate "$@" ;;
-service) run verb_service "$@" ;;
+enable) run verb_enable "$@" ;;
 vault-init) run verb_vault_init "$@" ;;
 vault-init-result) run verb_vault_init_result "$@" ;;
 vault-init-forget) run verb_vault_init_forget "$@" ;;

@@ -85,8 +85,8 @@ func TestScriptRefusesWhatIsNotOfItsShape(t *testing.T) {
 		append([]string{"activate"}, append(ok, "-", "-", "-", "/opt/vault/bin", "start", "ssh")...),
 		append([]string{"activate"}, append(ok, "nothing", "-", "-", "/opt/vault/bin", "restart", "vault")...),
 		append([]string{"activate"}, append(ok, "-", "1.21.0", hexOf("x"), "/opt/vault/bin", "restart", "vault")...),
-		append([]string{"service"}, append(ok, "enable", "ssh")...),
-		append([]string{"service"}, append(ok, "mask", "vault")...),
+		append([]string{"enable"}, append(ok, "ssh")...),
+		append([]string{"enable"}, append(ok, "vault", "now")...),
 		append([]string{"vault-unseal"}, append(ok, "/usr/local/bin/vault", "http://10.1.0.11:8200", "-", "-")...),
 		append([]string{"vault-unseal"}, append(ok, "/usr/local/bin/vault", "https://a/b?c", "-", "-")...),
 		append([]string{"vault-init"}, append(ok, "/usr/local/bin/vault", "n1", "https://127.0.0.1:8200", "-", "-", "3", "5")...),
@@ -216,7 +216,7 @@ func TestFenceSerialises(t *testing.T) {
 func TestHeldByAPerson(t *testing.T) {
 	m := newMachine(t)
 	m.write("/etc/reconciler-node/hold", "disk swap, alice\n")
-	if out := m.sh("", "service", "1", holder, "op1", "enable", "vault"); out.Exit != exitHeld {
+	if out := m.sh("", "enable", "1", holder, "op1", "vault"); out.Exit != exitHeld {
 		t.Errorf("exit %d: %s", out.Exit, out.Stderr)
 	}
 	m.must("", "fence", "1", holder, "op1")
@@ -459,8 +459,8 @@ func TestRestartComesBackWhenTheFlipFails(t *testing.T) {
 		t.Errorf("vault is %s", got)
 	}
 	m.write("/sd/broken", "")
-	m.must("", "service", "1", holder, "op3", "enable", "vault")
-	if out := m.sh("", "service", "1", holder, "op3", "restart", "vault"); out.Exit != 1 {
+	m.must("", "enable", "1", holder, "op3", "vault")
+	if out := m.sh("", "activate", "1", holder, "op3", "-", "-", "-", "/usr/local/bin/vault", "restart", "vault"); out.Exit != 1 {
 		t.Errorf("a start that fails: exit %d", out.Exit)
 	}
 }

@@ -92,7 +92,7 @@ func (a *act) do(ctx context.Context, contents apply.Contents) error {
 			return nil
 		})
 	case diff.ActionEnable:
-		return a.call("service", func(w *World, n *Node) error { n.Unit.Enabled = true; return nil })
+		return a.call("enable", func(w *World, n *Node) error { n.Unit.Enabled = true; return nil })
 	case diff.ActionPlace, diff.ActionReload, diff.ActionRestart, diff.ActionStart:
 		return a.activate(ctx, contents)
 	case diff.ActionUnseal:
