@@ -143,7 +143,9 @@ func (d *download) Read(p []byte) (int, error) {
 	if n > 0 {
 		d.progress()
 	}
-	if err != nil && err != io.EOF {
+	// A server that sees us leave may end its answer properly, so an end that comes
+	// after we gave up is not the end of the file.
+	if err != nil && (err != io.EOF || d.ctx.Err() != nil) {
 		err = fmt.Errorf("the download broke off after %d bytes: %w", d.got, d.plain(err))
 	}
 	return n, err
