@@ -22,6 +22,7 @@ import (
 func (w *world) hands(want desired.Cluster, c *ceremony.Ceremony, targets []actual.Target) apply.Hands {
 	machine, keys := w.nodes.Hands(w.holder, targets), c.Hands(want)
 	return func(ctx context.Context, try diff.Try, step diff.Step, contents apply.Contents) error {
+		defer c.Retry(want.Name)
 		switch step.Action {
 		case diff.ActionAccount, diff.ActionInstall, diff.ActionPlace, diff.ActionEnable:
 			return machine(ctx, try, step, contents)

@@ -62,6 +62,16 @@ func (c *Ceremony) Forget(cluster string) {
 	delete(c.sessions, cluster)
 }
 
+// Retry lets the next look log in where the last login failed: a step may have
+// mended what it failed by.
+func (c *Ceremony) Retry(cluster string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sessions[cluster].failed != nil {
+		delete(c.sessions, cluster)
+	}
+}
+
 // rootToken is the root token of a birth that is not over. The caller's copy is
 // its own.
 func (c *Ceremony) rootToken(ctx context.Context, want desired.Cluster, birth diff.Birth) (secret.Bytes, error) {

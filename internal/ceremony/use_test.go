@@ -194,6 +194,7 @@ func TestTokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := len(w.tokens)
+	c.Retry("prod-eu") // which is for logins that failed
 	for range 3 {
 		again, err := c.Token(t.Context(), w.want)
 		if err != nil || !again.Equal(first) || len(w.tokens) != before {
@@ -230,6 +231,10 @@ func TestALoginThatFailsIsNotTriedAtEveryLook(t *testing.T) {
 	}
 	w.now = w.now.Add(loginAgain)
 	if _, err := c.Token(t.Context(), w.want); err == nil || tries != 2*len(w.want.Nodes) {
+		t.Fatalf("%d logins", tries)
+	}
+	c.Retry("prod-eu") // a step may have mended it
+	if _, err := c.Token(t.Context(), w.want); err == nil || tries != 3*len(w.want.Nodes) {
 		t.Fatalf("%d logins", tries)
 	}
 }
