@@ -46,7 +46,7 @@ func TestTheMarkRunsApartFromTheEnvironment(t *testing.T) {
 
 	// Why a start fails reaches whoever asked for it.
 	n.Must("sed -i -e 's|^User=|Type=notify\\nUser=|' -e 's|^ExecStart=.*|ExecStart=/bin/sh -c \"echo the disk is on fire >\\&2; exit 1\"|' /etc/systemd/system/vault.service; systemctl daemon-reload")
-	_, err := n.Exec(host.ScriptPath + " service 1 e2e op1 restart vault")
+	_, err := n.Exec(host.ScriptPath + " activate 1 e2e op1 - - - /usr/local/bin/vault restart vault </dev/null")
 	if err == nil || !strings.Contains(err.Error(), "vault.service does not start; it said (journalctl -u vault has it all): the disk is on fire") {
 		t.Errorf("a start that fails says %v", err)
 	}
