@@ -26,13 +26,18 @@ func (s *situation) willed(node string) bool {
 	if s.v.is(node, keyIdentity, "other") {
 		s.block(node, ReasonForeign, "Vault on "+node+" belongs to another cluster", "correct its address in the spec")
 	}
-	if state, known := s.v.get(node, keyService); known && state != "active" && state != "changing" && s.v.is(node, keyAPI, "up") {
-		if s.memory.lastAct(node).underWay(s.now) {
-			// A restart that outlived who asked for it: the API is read beside the
-			// probe, and answered just before Vault stopped.
-			s.wait(node, WaitBooting, s.want.Service.Name+" on "+node+" stopped while it was looked at, in a restart of ours", time.Time{})
-			return true
-		}
+	state, known := s.v.get(node, keyService)
+	api, asked := s.v.get(node, keyAPI)
+	// The API is read beside the probe. In a restart of ours that outlived who asked
+	// for it, it may have answered just before Vault stopped, or just not yet.
+	outlived := s.memory.lastAct(node).underWay(s.now)
+	switch runs := state == "active" || state == "changing"; {
+	case known && runs && !asked && outlived:
+		s.wait(node, WaitBooting, s.want.Service.Name+" on "+node+" came up while it was looked at, in a restart of ours", time.Time{})
+	case known && !runs && api == "up" && outlived:
+		s.wait(node, WaitBooting, s.want.Service.Name+" on "+node+" stopped while it was looked at, in a restart of ours", time.Time{})
+		return true
+	case known && !runs && api == "up":
 		s.block(node, ReasonStranger, "Vault answers on "+node+", and not as the unit "+s.want.Service.Name+", which is "+state,
 			"name the unit that runs it in service.name, or stop it")
 	}
