@@ -1,0 +1,152 @@
+package embed
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// Account is the user that may log in on every node.
+const Account = "reconciler"
+
+// Port is that of SSH on every node.
+const Port = 2222
+
+// Options say what fleet is made.
+type Options struct {
+	// Dir is a folder of its own for all that the fleet is, absolute. Everybody
+	// on this machine must be able to reach it when the fleet is made by root.
+	Dir   string
+	Nodes []string      // names
+	Key   ssh.PublicKey // whose owner may log in
+}
+
+// Fleet is some nodes that run.
+type Fleet struct {
+	Nodes []*Node
+
+	run string // folder of the sockets; their names must be short
+}
+
+// New makes the nodes and boots them. The caller closes the fleet.
+func New(o Options) (*Fleet, error) {
+	run, err := os.MkdirTemp("", "embed")
+	if err != nil {
+		return nil, fmt.Errorf("make a folder for the sockets: %w", err)
+	}
+	f := &Fleet{run: run}
+	if err := f.boot(o); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+func (f *Fleet) boot(o Options) error {
+	for _, dir := range []string{o.Dir, f.run} {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	self := filepath.Join(o.Dir, "shim")
+	if err := copySelf(self); err != nil {
+		return fmt.Errorf("copy this program for the nodes: %w", err)
+	}
+	listeners, err := addresses(len(o.Nodes))
+	if err != nil {
+		return err
+	}
+	for i, name := range o.Nodes {
+		n, err := newNode(name, filepath.Join(o.Dir, name), filepath.Join(f.run, strconv.Itoa(i)), self, worker())
+		if err != nil {
+			listeners[i].Close()
+			return fmt.Errorf("make node %s: %w", name, err)
+		}
+		f.Nodes = append(f.Nodes, n)
+		if err := n.serve(listeners[i], o.Key); err != nil {
+			return fmt.Errorf("boot node %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// Close powers all nodes off and returns when nothing of them runs any more.
+// Their folders stay.
+func (f *Fleet) Close() error {
+	var failed []error
+	for _, n := range f.Nodes {
+		failed = append(failed, n.close())
+	}
+	return errors.Join(append(failed, os.RemoveAll(f.run))...)
+}
+
+// addresses listens on Port of as many addresses of loopback in a row, of a
+// network that nobody uses.
+func addresses(count int) ([]net.Listener, error) {
+	var last error
+	for range 20 {
+		listeners := make([]net.Listener, 0, count)
+		third, fourth := byte(64+rand.N(180)), byte(rand.N(250))
+		for i := range count {
+			at := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, third, fourth, byte(11 + i)}), Port)
+			l, err := net.Listen("tcp", at.String())
+			if err != nil {
+				last = err
+				break
+			}
+			listeners = append(listeners, l)
+		}
+		if len(listeners) == count {
+			return listeners, nil
+		}
+		for _, l := range listeners {
+			l.Close()
+		}
+	}
+	return nil, fmt.Errorf("find addresses for the nodes: %w", last)
+}
+
+// identity is who runs everything on the nodes: whoever we are, or, for root,
+// the user without rights. The node script knows no other root folder than the
+// host's when root runs it.
+type identity struct {
+	uid, gid uint32
+	other    bool // it is not us
+}
+
+func worker() identity {
+	const nobody = 65534
+	if os.Getuid() == 0 {
+		return identity{uid: nobody, gid: nobody, other: true}
+	}
+	return identity{uid: uint32(os.Getuid()), gid: uint32(os.Getgid())}
+}
+
+// copySelf makes this program available to the nodes: the one that runs may lie
+// where they cannot reach it.
+func copySelf(to string) error {
+	own, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	from, err := os.Open(own)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(out, from); err != nil {
+		return errors.Join(err, out.Close())
+	}
+	return errors.Join(out.Chmod(0o755), out.Close())
+}

@@ -1,0 +1,209 @@
+package embed
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/knownhosts"
+)
+
+//go:embed shims
+var shims embed.FS
+
+// Node is one machine.
+type Node struct {
+	Name    string
+	Address string // loopback, its own
+	Root    string // folder that is its file system
+	HostKey string // its line of a known_hosts file
+
+	who     identity
+	control string // path of systemd's socket
+	systemd *systemd
+
+	ctx  context.Context // ends with its power
+	off  context.CancelFunc
+	work sync.WaitGroup // everything that runs
+}
+
+func newNode(name, root, control, self string, who identity) (*Node, error) {
+	n := &Node{Name: name, Root: root, control: control, who: who}
+	n.ctx, n.off = context.WithCancel(context.Background())
+	n.systemd = newSystemd(n)
+	for _, dir := range []string{"shims", "etc/systemd/system", "run", "tmp", "usr/local/bin", "usr/local/libexec", "opt", "var/lib", "var/log", "proc/sys/kernel/random"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+			return nil, err
+		}
+	}
+	for path, text := range map[string]string{
+		"etc/machine-id": random(16) + "\n",
+		"etc/passwd":     "root:x:0:0:root:/root:/bin/sh\n",
+		"etc/group":      "root:x:0:\n",
+	} {
+		if err := os.WriteFile(filepath.Join(root, path), []byte(text), 0o644); err != nil {
+			return nil, err
+		}
+	}
+	if err := n.placeShims(self); err != nil {
+		return nil, err
+	}
+	return n, n.own()
+}
+
+// placeShims puts the programs in front that a host has and we cannot be: some
+// in shell, and systemd's, which are this program by another name.
+func (n *Node) placeShims(self string) error {
+	to := filepath.Join(n.Root, "shims")
+	for _, name := range []string{"systemctl", "journalctl"} {
+		if err := os.Symlink(self, filepath.Join(to, name)); err != nil {
+			return err
+		}
+	}
+	files, err := shims.ReadDir("shims")
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		body, err := shims.ReadFile("shims/" + f.Name())
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(to, f.Name()), body, 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// own gives everything to who runs things here.
+func (n *Node) own() error {
+	if !n.who.other {
+		return nil
+	}
+	return filepath.WalkDir(n.Root, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(path, int(n.who.uid), int(n.who.gid))
+	})
+}
+
+// serve is the node's boot: a new boot id, systemd with the enabled units, SSH.
+func (n *Node) serve(l net.Listener, login ssh.PublicKey) error {
+	boot := random(16)
+	boot = boot[:8] + "-" + boot[8:12] + "-" + boot[12:16] + "-" + boot[16:20] + "-" + boot[20:]
+	if err := os.WriteFile(n.path("/proc/sys/kernel/random/boot_id"), []byte(boot+"\n"), 0o644); err != nil {
+		l.Close()
+		return err
+	}
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		l.Close()
+		return err
+	}
+	signer, err := ssh.NewSignerFromKey(private)
+	if err != nil {
+		l.Close()
+		return err
+	}
+	at := l.Addr().(*net.TCPAddr)
+	n.Address = at.IP.String()
+	n.HostKey = knownhosts.Line([]string{l.Addr().String()}, signer.PublicKey())
+	if err := n.systemd.listen(); err != nil {
+		l.Close()
+		return err
+	}
+	server := &sshd{node: n, config: config(signer, login)}
+	n.work.Go(func() { server.accept(l) })
+	return nil
+}
+
+// close is the power button: everything ends, and has ended when it returns.
+func (n *Node) close() error {
+	n.off()
+	err := n.systemd.powerOff()
+	n.work.Wait()
+	return errors.Join(err, n.sweep())
+}
+
+// sweep ends what made itself a process group of its own. It is told by the
+// environment that everything here was begun with.
+func (n *Node) sweep() error {
+	mark := []byte("RECONCILER_NODE_ROOT=" + n.Root + "\x00")
+	for range 100 {
+		environments, err := filepath.Glob("/proc/[0-9]*/environ")
+		if err != nil {
+			return err
+		}
+		left := false
+		for _, path := range environments {
+			if env, err := os.ReadFile(path); err != nil || !bytes.Contains(env, mark) {
+				continue // gone, or somebody else's
+			}
+			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+			if err != nil || pid == os.Getpid() {
+				continue
+			}
+			left = true
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+				return fmt.Errorf("end process %d of node %s: %w", pid, n.Name, err)
+			}
+		}
+		if !left {
+			return nil
+		}
+		time.Sleep(10 * time.Millisecond) // a killed process is gone a moment later
+	}
+	return fmt.Errorf("processes of node %s do not end", n.Name)
+}
+
+// path is where a path of the node lies on this machine.
+func (n *Node) path(on string) string { return filepath.Join(n.Root, on) }
+
+// env is the environment of everything that runs on the node.
+func (n *Node) env() []string {
+	return []string{"RECONCILER_NODE_ROOT=" + n.Root, socketVariable + "=" + n.control,
+		"PATH=" + n.path("/shims") + ":/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME=/nonexistent", "USER=" + Account}
+}
+
+// command is a program on the node, at the head of a process group that ends
+// with the node's power.
+func (n *Node) command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir, cmd.Env = n.Root, n.env()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if n.who.other {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: n.who.uid, Gid: n.who.gid}
+	}
+	cmd.Cancel = func() error {
+		if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return err
+		}
+		return nil
+	}
+	return cmd
+}
+
+func random(bytes int) string {
+	b := make([]byte, bytes)
+	if _, err := rand.Read(b); err != nil {
+		panic(fmt.Sprint("no randomness: ", err)) // crypto/rand never fails
+	}
+	return hex.EncodeToString(b)
+}

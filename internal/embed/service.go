@@ -1,0 +1,422 @@
+package embed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// How long systemd is patient with a service that ends.
+const stopWithin = 30 * time.Second
+
+// service is one unit as systemd keeps it. What lies on disk may be another.
+type service struct {
+	systemd *systemd
+	name    string
+
+	job sync.Mutex // held by who starts, stops or reloads it
+
+	mu         sync.Mutex
+	loaded     []byte // nil: not found
+	unit       unit
+	masked     bool
+	bad        error  // why the unit cannot be obeyed
+	state      string // ActiveState; empty is inactive
+	sub        string
+	result     string
+	invocation string
+	began      time.Time
+	restarts   int
+	run        *run // the process
+}
+
+// run is one process of a service.
+type run struct {
+	cmd     *exec.Cmd
+	asked   bool          // it was told to end
+	ready   chan struct{} // closed once it said READY=1
+	readied sync.Once
+	ended   chan struct{} // closed once it is gone and its state is known
+}
+
+func (s *service) path() string { return s.systemd.node.path("/etc/systemd/system/" + s.name) }
+
+// load takes up what lies on disk.
+func (s *service) load(body []byte, err error) {
+	to, _ := os.Readlink(s.path()) // most units are no links
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.loaded, s.masked, s.bad = body, to == "/dev/null", nil
+	switch {
+	case err != nil:
+		s.loaded = nil
+	case !s.masked:
+		s.unit, s.bad = parseUnit(body)
+	}
+}
+
+func (s *service) wants() string {
+	return s.systemd.node.path("/etc/systemd/system/multi-user.target.wants/" + s.name)
+}
+
+func (s *service) enabled() bool {
+	_, err := os.Lstat(s.wants())
+	return err == nil
+}
+
+func (s *service) enable(on bool) error {
+	if !on {
+		if err := os.Remove(s.wants()); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	if _, err := os.Stat(s.path()); err != nil {
+		return inItsWords("Failed to enable unit: Unit file %s does not exist.", s.name)
+	}
+	if err := os.MkdirAll(filepath.Dir(s.wants()), 0o755); err != nil {
+		return err
+	}
+	if err := os.Symlink("/etc/systemd/system/"+s.name, s.wants()); !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}
+
+func (s *service) resetFailed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state == "failed" {
+		s.state, s.sub, s.result, s.restarts = "", "", "", 0
+	}
+}
+
+// active is ActiveState.
+func (s *service) active() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state == "" {
+		return "inactive"
+	}
+	return s.state
+}
+
+// show is systemctl show; with value -P.
+func (s *service) show(properties []string, value bool) string {
+	disk, err := os.ReadFile(s.path())
+	enabled, state := s.enabled(), s.active()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	facts := map[string]string{"LoadState": "loaded", "ActiveState": state, "SubState": s.sub, "Result": s.result,
+		"UnitFileState": "disabled", "NeedDaemonReload": "no", "FragmentPath": "/etc/systemd/system/" + s.name, "DropInPaths": "",
+		"InvocationID": s.invocation, "NRestarts": strconv.Itoa(s.restarts), "MainPID": "0", "ExecMainStartTimestamp": stamp(s.began)}
+	if s.run != nil {
+		facts["MainPID"] = strconv.Itoa(s.run.cmd.Process.Pid)
+	}
+	if s.sub == "" {
+		facts["SubState"] = map[bool]string{true: "running", false: "dead"}[state == "active"]
+	}
+	if s.result == "" {
+		facts["Result"] = "success"
+	}
+	switch {
+	case s.masked:
+		facts["LoadState"], facts["UnitFileState"] = "masked", "masked"
+	case s.loaded == nil:
+		facts["LoadState"], facts["FragmentPath"], facts["UnitFileState"] = "not-found", "", ""
+	case enabled:
+		facts["UnitFileState"] = "enabled"
+	}
+	if s.loaded != nil && (err != nil || string(disk) != string(s.loaded)) {
+		facts["NeedDaemonReload"] = "yes"
+	}
+	var out strings.Builder
+	for _, p := range properties {
+		if v, ok := facts[p]; ok && value {
+			out.WriteString(v + "\n")
+		} else if ok {
+			out.WriteString(p + "=" + v + "\n")
+		}
+	}
+	return out.String()
+}
+
+// start starts it and returns once it is up, or why it is not.
+func (s *service) start(ctx context.Context) error {
+	s.job.Lock()
+	defer s.job.Unlock()
+	s.mu.Lock()
+	switch {
+	case s.masked:
+		s.mu.Unlock()
+		return inItsWords("Failed to start %s: Unit %s is masked.", s.name, s.name)
+	case s.loaded == nil:
+		s.mu.Unlock()
+		return inItsWords("Failed to start %s: Unit %s not found.", s.name, s.name)
+	case s.bad != nil:
+		s.mu.Unlock()
+		return inItsWords("Failed to start %s: Unit %s has a bad unit file setting: %w", s.name, s.name, s.bad)
+	case s.run != nil:
+		s.mu.Unlock()
+		return nil
+	}
+	u := s.unit
+	s.state, s.sub, s.result, s.invocation = "activating", "start", "", random(16)
+	s.mu.Unlock()
+	r, err := s.begin(ctx, u)
+	if err == nil {
+		select {
+		case <-r.ready:
+			return nil
+		case <-r.ended:
+		case <-ctx.Done():
+		}
+		err = errors.New("the process ended")
+	} else {
+		s.systemd.journal.say(s.name, err.Error())
+		s.mu.Lock()
+		s.state, s.sub, s.result = "failed", "failed", "resources"
+		s.mu.Unlock()
+	}
+	return inItsWords("Job for %s failed: %w", s.name, err)
+}
+
+// begin runs what comes before the process, and the process.
+func (s *service) begin(ctx context.Context, u unit) (*run, error) {
+	n := s.systemd.node
+	env := append(n.env(), "INVOCATION_ID="+s.invocation)
+	for _, file := range u.environment {
+		more, err := readEnvironment(n.path(strings.TrimPrefix(file, "-")))
+		if err != nil && !strings.HasPrefix(file, "-") {
+			return nil, fmt.Errorf("read the environment: %w", err)
+		}
+		env = append(env, more...)
+	}
+	for _, line := range u.pre {
+		words, forgiven := s.words(line, "INVOCATION_ID", s.invocation)
+		cmd := n.command(ctx, words[0], words[1:]...)
+		out, err := cmd.CombinedOutput()
+		if err != nil && !forgiven {
+			return nil, fmt.Errorf("%s: %w: %s", line, err, out)
+		}
+	}
+	words, _ := s.words(u.start, "", "")
+	r := &run{cmd: n.command(ctx, words[0], words[1:]...), ready: make(chan struct{}), ended: make(chan struct{})}
+	r.cmd.Env = env
+	record := &output{journal: &s.systemd.journal, unit: s.name}
+	r.cmd.Stdout, r.cmd.Stderr = record, record
+	r.cmd.WaitDelay = time.Second
+	var notify *net.UnixConn
+	if u.notify {
+		socket := n.control + "." + s.name
+		_ = os.Remove(socket) // of the run before
+		var err error
+		if notify, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"}); err != nil {
+			return nil, err
+		}
+		if err := os.Chmod(socket, 0o666); err != nil {
+			notify.Close()
+			return nil, err
+		}
+		r.cmd.Env = append(r.cmd.Env, "NOTIFY_SOCKET="+socket)
+		n.work.Go(func() { s.hear(r, notify) })
+	}
+	s.mu.Lock() // what it says is heard once it is known as the process
+	err := r.cmd.Start()
+	if err == nil {
+		s.run, s.began = r, time.Now()
+	}
+	if err == nil && !u.notify {
+		s.up(r)
+	}
+	s.mu.Unlock()
+	if err != nil {
+		if notify != nil {
+			notify.Close()
+		}
+		return nil, err
+	}
+	n.work.Go(func() {
+		err := r.cmd.Wait()
+		if notify != nil {
+			notify.Close()
+		}
+		s.over(r, u, err)
+	})
+	return r, nil
+}
+
+// hear takes what the process says of itself.
+func (s *service) hear(r *run, notify *net.UnixConn) {
+	buffer := make([]byte, 4096)
+	for {
+		got, err := notify.Read(buffer)
+		if err != nil {
+			return // closed: the process is gone
+		}
+		s.mu.Lock()
+		for line := range strings.Lines(string(buffer[:got])) {
+			switch word := strings.TrimSpace(line); {
+			case s.run != r: // it is gone
+			case word == "READY=1":
+				s.up(r)
+			case word == "RELOADING=1":
+				s.state, s.sub = "reloading", "reload"
+			case word == "STOPPING=1":
+				s.state, s.sub = "deactivating", "stop-sigterm"
+			}
+		}
+		s.mu.Unlock()
+	}
+}
+
+// up notes that the process is ready. The caller holds mu.
+func (s *service) up(r *run) {
+	s.state, s.sub = "active", "running"
+	r.readied.Do(func() { close(r.ready) })
+}
+
+// over is the end of a process.
+func (s *service) over(r *run, u unit, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer close(r.ended)
+	s.run, s.state, s.sub = nil, "", "dead"
+	var exit *exec.ExitError
+	switch {
+	case r.asked || err == nil || errors.Is(err, exec.ErrWaitDelay):
+		return
+	case errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signaled():
+		s.result = "signal"
+	default:
+		s.result = "exit-code"
+	}
+	s.state, s.sub = "failed", "failed"
+	n := s.systemd.node
+	if !u.restart || n.ctx.Err() != nil {
+		return
+	}
+	s.state, s.sub = "activating", "auto-restart"
+	n.work.Go(func() {
+		select {
+		case <-time.After(u.pause):
+		case <-n.ctx.Done():
+			return
+		}
+		s.mu.Lock()
+		again := s.sub == "auto-restart" // else somebody was quicker
+		if again {
+			s.restarts++
+		}
+		s.mu.Unlock()
+		if again {
+			_ = s.start(n.ctx) // a failure is the unit's state
+		}
+	})
+}
+
+// stop ends it and returns once it is gone.
+func (s *service) stop() error {
+	s.job.Lock()
+	defer s.job.Unlock()
+	s.mu.Lock()
+	r := s.run
+	if r == nil {
+		s.state, s.sub = "", "" // also no more automatic restart
+		s.mu.Unlock()
+		return nil
+	}
+	r.asked = true
+	s.state, s.sub = "deactivating", "stop-sigterm"
+	s.mu.Unlock()
+	return s.end(r, syscall.SIGTERM)
+}
+
+// kill is what a loss of power does.
+func (s *service) kill() error {
+	s.mu.Lock()
+	r := s.run
+	s.mu.Unlock()
+	if r == nil {
+		return nil
+	}
+	return s.end(r, syscall.SIGKILL)
+}
+
+// end sends a signal, and SIGKILL when that does not help.
+func (s *service) end(r *run, signal syscall.Signal) error {
+	if err := r.cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	select {
+	case <-r.ended:
+		return nil
+	case <-time.After(stopWithin):
+	}
+	if err := r.cmd.Cancel(); err != nil {
+		return err
+	}
+	<-r.ended
+	return nil
+}
+
+// reload runs ExecReload. What came of it the process says itself.
+func (s *service) reload() error {
+	s.job.Lock()
+	defer s.job.Unlock()
+	s.mu.Lock()
+	r, line := s.run, s.unit.reload
+	s.mu.Unlock()
+	if r == nil {
+		return inItsWords("%s is not active, cannot reload.", s.name)
+	}
+	if line == "" {
+		return inItsWords("Job type reload is not applicable for unit %s.", s.name)
+	}
+	words, _ := s.words(line, "MAINPID", strconv.Itoa(r.cmd.Process.Pid))
+	n := s.systemd.node
+	if out, err := n.command(n.ctx, words[0], words[1:]...).CombinedOutput(); err != nil {
+		return inItsWords("Job for %s failed: %w: %s", s.name, err, out)
+	}
+	return nil
+}
+
+// inItsWords is an error as systemctl says it.
+func inItsWords(format string, args ...any) error { return fmt.Errorf(format, args...) }
+
+// words is a command line of a unit: its own paths are those of the node, and
+// one variable is known. Forgiven says that it may fail.
+func (s *service) words(line, name, value string) (words []string, forgiven bool) {
+	n := s.systemd.node
+	program := strings.TrimLeft(line, "-+!@:")
+	forgiven = strings.Contains(line[:len(line)-len(program)], "-")
+	for _, word := range strings.Fields(program) {
+		if name != "" {
+			word = strings.NewReplacer("${"+name+"}", value, "$"+name, value).Replace(word)
+		}
+		option, path := "", word
+		if before, after, ok := strings.Cut(word, "="); ok {
+			option, path = before+"=", after
+		}
+		if strings.HasPrefix(path, "/") {
+			if _, err := os.Stat(n.path(path)); err == nil {
+				word = option + n.path(path)
+			}
+		}
+		words = append(words, word)
+	}
+	if len(words) > 1 && words[0] == "/usr/bin/env" && words[1] == "-i" {
+		words = append(append(words[:2:2], n.env()...), words[2:]...) // or it would take itself for the host
+	}
+	return words, forgiven
+}
