@@ -59,12 +59,21 @@ func (f *Fleet) boot(o Options) error {
 	if err := copySelf(self); err != nil {
 		return fmt.Errorf("copy this program for the nodes: %w", err)
 	}
+	shared := filepath.Join(o.Dir, "shared")
+	if err := os.Mkdir(shared, 0o700); err != nil {
+		return err
+	}
+	if who := worker(); who.other {
+		if err := os.Chown(shared, int(who.uid), int(who.gid)); err != nil {
+			return err
+		}
+	}
 	listeners, err := addresses(len(o.Nodes))
 	if err != nil {
 		return err
 	}
 	for i, name := range o.Nodes {
-		n, err := newNode(name, filepath.Join(o.Dir, name), filepath.Join(f.run, strconv.Itoa(i)), self, worker())
+		n, err := newNode(name, filepath.Join(o.Dir, name), filepath.Join(f.run, strconv.Itoa(i)), self, shared, worker())
 		if err != nil {
 			listeners[i].Close()
 			return fmt.Errorf("make node %s: %w", name, err)

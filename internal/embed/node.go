@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -34,6 +35,7 @@ type Node struct {
 	HostKey string // its line of a known_hosts file
 
 	who     identity
+	shared  string // folder that all nodes of the fleet see
 	control string // path of systemd's socket
 	systemd *systemd
 
@@ -42,8 +44,8 @@ type Node struct {
 	work sync.WaitGroup // everything that runs
 }
 
-func newNode(name, root, control, self string, who identity) (*Node, error) {
-	n := &Node{Name: name, Root: root, control: control, who: who}
+func newNode(name, root, control, self, shared string, who identity) (*Node, error) {
+	n := &Node{Name: name, Root: root, control: control, shared: shared, who: who}
 	n.ctx, n.off = context.WithCancel(context.Background())
 	n.systemd = newSystemd(n)
 	for _, dir := range []string{"shims", "etc/systemd/system", "run", "tmp", "usr/local/bin", "usr/local/libexec", "opt", "var/lib", "var/log", "proc/sys/kernel/random"} {
@@ -173,12 +175,20 @@ func (n *Node) sweep() error {
 	return fmt.Errorf("processes of node %s do not end", n.Name)
 }
 
+// Systemctl is what systemctl says on the node, to a person who is logged in
+// there.
+func (n *Node) Systemctl(args ...string) string {
+	t := n.systemd.systemctl(args)
+	return strings.TrimSpace(t.Stdout + t.Stderr)
+}
+
 // path is where a path of the node lies on this machine.
 func (n *Node) path(on string) string { return filepath.Join(n.Root, on) }
 
 // env is the environment of everything that runs on the node.
 func (n *Node) env() []string {
 	return []string{"RECONCILER_NODE_ROOT=" + n.Root, socketVariable + "=" + n.control,
+		"RECONCILER_EMBED_ADDRESS=" + n.Address, "RECONCILER_EMBED_SHARED=" + n.shared,
 		"PATH=" + n.path("/shims") + ":/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME=/nonexistent", "USER=" + Account}
 }
 

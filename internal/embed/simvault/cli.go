@@ -1,0 +1,299 @@
+package simvault
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/ProtonMail/go-crypto/openpgp"
+)
+
+// Main is what this program does where it is a release of the simulator, whatever
+// its name. It returns where it is none.
+func Main() {
+	version, err := releaseOf("/proc/self/exe")
+	if err != nil {
+		return
+	}
+	syscall.Exit(run(version, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) // os.Exit rests a second where the race detector is built in
+}
+
+// run is one call of vault.
+func run(version string, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	c := command{version: version, in: stdin, out: stdout, flags: map[string]string{}}
+	for _, a := range args {
+		if name, value, ok := strings.Cut(a, "="); strings.HasPrefix(a, "-") && a != "-" {
+			c.flags[strings.TrimLeft(name, "-")] = map[bool]string{true: value, false: "true"}[ok]
+		} else {
+			c.words = append(c.words, a)
+		}
+	}
+	err := c.do()
+	var code exit
+	switch {
+	case errors.As(err, &code):
+		return int(code)
+	case err != nil:
+		fmt.Fprintln(stderr, err)
+		return map[bool]int{true: 1, false: 2}[len(c.words) > 0 && c.words[0] == "server"]
+	}
+	return 0
+}
+
+// exit is an exit code that needs no words.
+type exit int
+
+func (e exit) Error() string { return fmt.Sprint("exit code ", int(e)) }
+
+// command is a call of the command line.
+type command struct {
+	version string
+	words   []string
+	flags   map[string]string
+	in      io.Reader
+	out     io.Writer
+}
+
+func (c command) do() error {
+	said := strings.Join(c.words[:min(2, len(c.words))], " ")
+	switch {
+	case said == "version":
+		fmt.Fprintf(c.out, "Vault v%s (simulator, not Vault)\n", c.version)
+		return nil
+	case said == "server":
+		return serve(c.flags["config"], c.version, c.out)
+	case said == "status":
+		return c.status()
+	case said == "operator init":
+		return c.init()
+	case said == "operator unseal" && c.flags["reset"] == "true":
+		return c.send(http.MethodPut, "sys/unseal", object{"reset": true})
+	case said == "audit list":
+		return c.send(http.MethodGet, "sys/audit", nil)
+	case said == "auth list":
+		return c.send(http.MethodGet, "sys/auth", nil)
+	case said == "auth enable" && len(c.words) == 3:
+		return c.send(http.MethodPost, "sys/auth/"+c.words[2], object{"type": c.words[2]})
+	case said == "policy write" && len(c.words) == 4:
+		text, err := io.ReadAll(c.in)
+		if err != nil {
+			return err
+		}
+		return c.send(http.MethodPut, "sys/policies/acl/"+c.words[2], object{"policy": string(text)})
+	case said == "token revoke" && c.flags["self"] == "true":
+		return c.send(http.MethodPut, "auth/token/revoke-self", nil)
+	case said == "token lookup":
+		return c.send(http.MethodGet, "auth/token/lookup-self", nil)
+	}
+	if len(c.words) < 2 {
+		return fmt.Errorf("the simulator knows no vault %q", c.words)
+	}
+	switch c.words[0] {
+	case "read":
+		return c.send(http.MethodGet, c.words[1], nil)
+	case "delete":
+		return c.send(http.MethodDelete, c.words[1], nil)
+	case "write":
+		body, err := c.body(c.words[2:])
+		if err != nil {
+			return err
+		}
+		return c.send(http.MethodPut, c.words[1], body)
+	}
+	return fmt.Errorf("the simulator knows no vault %q", c.words)
+}
+
+// body reads KEY=VALUE words; "-" is an object on standard input, as a word or
+// as a value.
+func (c command) body(pairs []string) (object, error) {
+	body := object{}
+	for _, pair := range pairs {
+		key, value, ok := strings.Cut(pair, "=")
+		if pair == "-" || value == "-" {
+			text, err := io.ReadAll(c.in)
+			if err != nil {
+				return nil, err
+			}
+			if pair == "-" {
+				if err := json.Unmarshal(text, &body); err != nil {
+					return nil, err
+				}
+				continue
+			}
+			value = string(text)
+		} else if !ok {
+			return nil, fmt.Errorf("failed to parse K=V data: %q", pair)
+		}
+		body[key] = value
+	}
+	return body, nil
+}
+
+// status is `vault status`: 0 open, 1 no answer, 2 sealed.
+func (c command) status() error {
+	out, err := c.ask(http.MethodGet, "sys/seal-status", nil)
+	if err != nil {
+		fmt.Fprintln(c.out, err)
+		return exit(1)
+	}
+	if err := c.show(out); err != nil {
+		return err
+	}
+	if out["sealed"] == true {
+		return exit(2)
+	}
+	return nil
+}
+
+// init is `vault operator init`.
+func (c command) init() error {
+	body := object{"secret_shares": number(c.flags["key-shares"]), "secret_threshold": number(c.flags["key-threshold"])}
+	var keys []string
+	for _, file := range words(c.flags["pgp-keys"]) {
+		key, err := publicKey(file)
+		if err != nil {
+			return err
+		}
+		keys = append(keys, key)
+	}
+	if len(keys) > 0 {
+		body["pgp_keys"] = keys
+	}
+	if file := c.flags["root-token-pgp-key"]; file != "" {
+		key, err := publicKey(file)
+		if err != nil {
+			return err
+		}
+		body["root_token_pgp_key"] = key
+	}
+	out, err := c.ask(http.MethodPut, "sys/init", body)
+	if err != nil {
+		return err
+	}
+	return c.show(object{"unseal_keys_b64": out["keys_base64"], "unseal_keys_hex": out["keys"], "unseal_shares": body["secret_shares"],
+		"unseal_threshold": body["secret_threshold"], "root_token": out["root_token"]})
+}
+
+// publicKey is a key file, armored or not, as sys/init takes it.
+func publicKey(file string) (string, error) {
+	body, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	if text := strings.TrimSpace(string(body)); strings.HasPrefix(text, "-----BEGIN PGP") {
+		keys, err := openpgp.ReadArmoredKeyRing(strings.NewReader(text))
+		if err != nil || len(keys) != 1 {
+			return "", fmt.Errorf("%s: not one key: %w", file, err)
+		}
+		var raw bytes.Buffer
+		if err := keys[0].Serialize(&raw); err != nil {
+			return "", err
+		}
+		body = raw.Bytes()
+	} else if _, err := base64.StdEncoding.DecodeString(text); err == nil {
+		return text, nil
+	}
+	return base64.StdEncoding.EncodeToString(body), nil
+}
+
+// send asks and shows the answer.
+func (c command) send(method, path string, body object) error {
+	out, err := c.ask(method, path, body)
+	if err != nil {
+		return err
+	}
+	return c.show(out)
+}
+
+// show prints an answer: one field of it, or all.
+func (c command) show(out object) error {
+	if data, ok := out["data"].(object); ok {
+		if c.flags["field"] != "" {
+			_, err := fmt.Fprint(c.out, data[c.flags["field"]])
+			return err
+		}
+		if len(c.words) > 0 && c.words[0] != "write" && c.words[0] != "read" {
+			out = data
+		}
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	e := json.NewEncoder(c.out)
+	e.SetIndent("", "  ")
+	return e.Encode(out)
+}
+
+// ask is one request to VAULT_ADDR.
+func (c command) ask(method, path string, body object) (object, error) {
+	to, err := url.Parse(os.Getenv("VAULT_ADDR"))
+	if err != nil {
+		return nil, err
+	}
+	to.Path = "/v1/" + path
+	var sent io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		sent = bytes.NewReader(text)
+	}
+	r, err := http.NewRequest(method, to.String(), sent)
+	if err != nil {
+		return nil, err
+	}
+	if token := os.Getenv("VAULT_TOKEN"); token != "" {
+		r.Header.Set("X-Vault-Token", token)
+	}
+	roots := x509.NewCertPool()
+	if file := os.Getenv("VAULT_CACERT"); file != "" {
+		pem, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		roots.AppendCertsFromPEM(pem)
+	}
+	p := process{address: os.Getenv(addressVariable)}
+	client := http.Client{Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: os.Getenv("VAULT_TLS_SERVER_NAME")},
+		DialContext:     (&dialer{p.here}).dial,
+	}}
+	got, err := client.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer got.Body.Close()
+	var out object
+	if err := json.NewDecoder(io.LimitReader(got.Body, 1<<20)).Decode(&out); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if got.StatusCode >= 400 {
+		lines := fmt.Sprintf("Error making API request.\n\nURL: %s %s\nCode: %d. Errors:\n", method, to, got.StatusCode)
+		for _, e := range words(out["errors"]) {
+			lines += "\n* " + e
+		}
+		return nil, errors.New(lines)
+	}
+	return out, nil
+}
+
+// dialer dials where an address leads on this node.
+type dialer struct{ here func(string) string }
+
+func (d dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	var n net.Dialer
+	return n.DialContext(ctx, network, d.here(address))
+}

@@ -1,0 +1,188 @@
+package simvault
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/vaultfleet/reconciler/internal/sim"
+)
+
+// cluster is what the servers of one raft cluster share: a file, which whoever
+// holds the folder's lock reads and writes.
+type cluster struct {
+	Raft    *sim.Raft          `json:"raft"`
+	Servers map[string]*server `json:"servers"` // by raft node_id
+	Key     string             `json:"key"`     // sha256 of the key that the shares make
+	Name    string             `json:"name"`
+	Access  access             `json:"access"`
+	Led     []string           `json:"led"` // versions that were active
+}
+
+// server is one of them as all see it.
+type server struct {
+	sim.Vault
+	API     string `json:"api"`
+	Cluster string `json:"cluster"`
+	PID     int    `json:"pid"`
+	Since   time.Time
+}
+
+// access is who may do what.
+type access struct {
+	Tokens   map[string]token  `json:"tokens"`   // by sha256
+	Policies map[string]string `json:"policies"` // HCL
+	AppRole  bool              `json:"approle"`  // the method is enabled
+	Roles    map[string]role   `json:"roles"`
+}
+
+type token struct {
+	Accessor string    `json:"accessor"`
+	Policies []string  `json:"policies"`
+	Until    time.Time `json:"until"` // zero: for good
+	TTL      int       `json:"ttl"`   // seconds
+}
+
+type role struct {
+	ID       string   `json:"id"`
+	Secrets  []string `json:"secrets"` // sha256
+	Policies []string `json:"policies"`
+	TTL      int      `json:"ttl"` // seconds
+}
+
+func hash(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
+}
+
+// shared is the folder of all clusters of a fleet.
+type shared struct{ dir string }
+
+// locked does something with the folder's lock held.
+func (s shared) locked(do func() error) error {
+	f, err := os.OpenFile(filepath.Join(s.dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for err = syscall.EINTR; err == syscall.EINTR; {
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
+	}
+	if err != nil {
+		return fmt.Errorf("lock %s: %w", f.Name(), err)
+	}
+	return do()
+}
+
+func (s shared) file(id string) string { return filepath.Join(s.dir, id+".json") }
+
+// load reads a cluster. Servers whose process is gone are down.
+func (s shared) load(id string) (*cluster, error) {
+	body, err := os.ReadFile(s.file(id))
+	if err != nil {
+		return nil, err
+	}
+	var c cluster
+	if err := json.Unmarshal(body, &c); err != nil {
+		return nil, fmt.Errorf("%s: %w", s.file(id), err)
+	}
+	for _, m := range c.Servers {
+		m.Raft = c.Raft
+		if m.Up && syscall.Kill(m.PID, 0) == syscall.ESRCH {
+			m.Stop()
+		}
+	}
+	return &c, nil
+}
+
+func (s shared) save(c *cluster) error {
+	for _, m := range c.Servers {
+		m.Raft = nil // one is enough
+	}
+	body, err := json.Marshal(c)
+	for _, m := range c.Servers {
+		m.Raft = c.Raft
+	}
+	if err != nil {
+		return err
+	}
+	part := s.file(c.Raft.ID) + ".part"
+	if err := os.WriteFile(part, body, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(part, s.file(c.Raft.ID))
+}
+
+// reachable is a cluster whose leader has one of these API addresses.
+func (s shared) reachable(apis []string) (*cluster, error) {
+	files, err := filepath.Glob(s.file("*"))
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range files {
+		c, err := s.load(strings.TrimSuffix(filepath.Base(f), ".json"))
+		if err != nil {
+			return nil, err
+		}
+		if leader := c.leader(); leader != nil && slices.Contains(apis, leader.API) {
+			return c, nil
+		}
+	}
+	return nil, fs.ErrNotExist
+}
+
+// leader is the server that leads, or nil.
+func (c *cluster) leader() *server {
+	if m := c.Servers[c.Raft.Leader]; m != nil && m.Open {
+		return m
+	}
+	return nil
+}
+
+// tick lets time pass.
+func (c *cluster) tick(now time.Time) {
+	var all []*sim.Vault
+	before := c.Raft.Leader
+	for _, m := range c.Servers {
+		all = append(all, &m.Vault)
+	}
+	c.Raft.Tick(all, now)
+	if l := c.leader(); l != nil && c.Raft.Leader != before {
+		l.Since = now
+		if !slices.Contains(c.Led, l.Version) {
+			c.Led = append(c.Led, l.Version)
+		}
+	}
+}
+
+// marker is the file in a data folder that says of which cluster it is.
+func marker(data string) string { return filepath.Join(data, "vault.db") }
+
+// belongs is the cluster that a data folder is of, or "".
+func belongs(data string) (string, error) {
+	id, err := os.ReadFile(marker(data))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return strings.TrimSpace(string(id)), err
+}
+
+// settle makes a data folder one of a cluster.
+func settle(data, id string) error {
+	if err := os.MkdirAll(filepath.Join(data, "raft"), 0o700); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(data, "raft", "raft.db"), nil, 0o600); err != nil {
+		return err
+	}
+	return os.WriteFile(marker(data), []byte(id+"\n"), 0o600)
+}

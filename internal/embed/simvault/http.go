@@ -1,0 +1,517 @@
+package simvault
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl"
+
+	"github.com/vaultfleet/reconciler/internal/sim"
+)
+
+// refusal is an answer that is an error.
+type refusal struct {
+	code int
+	text string
+}
+
+func (r refusal) Error() string { return r.text }
+
+var (
+	sealed    = refusal{http.StatusServiceUnavailable, "Vault is sealed"}
+	forbidden = refusal{http.StatusForbidden, "permission denied"}
+	unknown   = refusal{http.StatusNotFound, ""}
+)
+
+// object is a JSON object.
+type object = map[string]any
+
+// ServeHTTP answers as the API of Vault.
+func (p *process) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 32<<20))
+	in := object{}
+	if err == nil && len(body) > 0 {
+		err = json.Unmarshal(body, &in)
+	}
+	if err != nil {
+		answerError(w, refusal{http.StatusBadRequest, "failed to parse JSON input: " + err.Error()})
+		return
+	}
+	at := strings.TrimPrefix(r.URL.Path, "/v1/")
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	code, out, err := p.answer(r, at, in)
+	if err != nil {
+		answerError(w, err)
+		return
+	}
+	answerJSON(w, code, out)
+}
+
+func answerJSON(w http.ResponseWriter, code int, out any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	if out == nil {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(out) // whoever asked may be gone
+}
+
+func answerError(w http.ResponseWriter, err error) {
+	var no refusal
+	if !errors.As(err, &no) {
+		no = refusal{http.StatusInternalServerError, err.Error()}
+	}
+	errs := []string{}
+	if no.text != "" {
+		errs = append(errs, no.text)
+	}
+	answerJSON(w, no.code, object{"errors": errs})
+}
+
+// answer is what one request gets. No answer and no error is 204.
+func (p *process) answer(r *http.Request, at string, in object) (int, any, error) {
+	write := r.Method == http.MethodPut || r.Method == http.MethodPost
+	switch {
+	case at == "sys/seal-status" && r.Method == http.MethodGet:
+		return p.status()
+	case at == "sys/health":
+		return p.health(r)
+	case at == "sys/leader" && r.Method == http.MethodGet:
+		return p.leader()
+	case at == "sys/init" && write:
+		return p.init(in)
+	case at == "sys/unseal" && write:
+		return p.unsealBy(in)
+	}
+	code, out := http.StatusOK, any(nil)
+	err := p.with(func(c *cluster) (err error) {
+		if c == nil || p.me(c) == nil || !p.me(c).Open {
+			return sealed
+		}
+		if c.leader() == nil {
+			return refusal{http.StatusInternalServerError, "local node not active but active cluster node not found"}
+		}
+		out, err = p.logical(c, r, at, in)
+		return err
+	})
+	return code, out, err
+}
+
+// standing is how this server stands, in its cluster if it has one.
+func (p *process) standing(do func(c *cluster, m *server)) error {
+	if p.id == "" && p.joins != "" {
+		return p.shared.locked(func() error {
+			c, err := p.shared.load(p.joins)
+			if err == nil {
+				do(c, &server{})
+			}
+			return err
+		})
+	}
+	return p.with(func(c *cluster) error {
+		if c == nil {
+			do(nil, &server{})
+			return nil
+		}
+		do(c, p.me(c))
+		return nil
+	})
+}
+
+func (p *process) status() (int, any, error) {
+	out := object{"type": "shamir", "initialized": false, "sealed": true, "t": 0, "n": 0, "progress": len(p.shares), "nonce": p.nonce,
+		"version": p.version, "build_date": "2025-01-01T00:00:00Z", "migration": false, "recovery_seal": false, "storage_type": "raft", "removed_from_cluster": false}
+	err := p.standing(func(c *cluster, m *server) {
+		if c == nil {
+			return
+		}
+		out["initialized"], out["sealed"], out["t"], out["n"] = true, !m.Open, c.Raft.Thresh, c.Raft.Shares
+		if m.Open {
+			out["cluster_name"], out["cluster_id"] = c.Name, c.Raft.ID
+		}
+	})
+	return http.StatusOK, out, err
+}
+
+func (p *process) health(r *http.Request) (int, any, error) {
+	code := http.StatusNotImplemented
+	out := object{"initialized": false, "sealed": true, "standby": true, "performance_standby": false, "version": p.version, "enterprise": false,
+		"server_time_utc": time.Now().Unix(), "removed_from_cluster": false}
+	err := p.standing(func(c *cluster, m *server) {
+		if c == nil {
+			return
+		}
+		code = http.StatusServiceUnavailable
+		out["initialized"], out["sealed"] = true, !m.Open
+		if !m.Open {
+			return
+		}
+		out["cluster_name"], out["cluster_id"] = c.Name, c.Raft.ID
+		out["standby"] = c.Raft.Leader != m.ID
+		code = http.StatusTooManyRequests
+		if c.Raft.Leader == m.ID || r.URL.Query().Get("standbyok") == "true" {
+			code = http.StatusOK
+		}
+	})
+	return code, out, err
+}
+
+func (p *process) leader() (int, any, error) {
+	out, shut := object{}, true
+	err := p.standing(func(c *cluster, m *server) {
+		if c == nil || !m.Open {
+			return
+		}
+		shut = false
+		out = object{"ha_enabled": true, "is_self": c.Raft.Leader == m.ID, "leader_address": "", "leader_cluster_address": "",
+			"performance_standby": false, "raft_committed_index": c.Raft.Index, "raft_applied_index": m.Applied}
+		if l := c.leader(); l != nil {
+			out["leader_address"], out["leader_cluster_address"] = l.API, l.Cluster
+			out["active_time"] = l.Since.UTC().Format(time.RFC3339Nano)
+		}
+	})
+	if err == nil && shut {
+		err = sealed
+	}
+	return http.StatusOK, out, err
+}
+
+func (p *process) init(in object) (int, any, error) {
+	shares, threshold := number(in["secret_shares"]), number(in["secret_threshold"])
+	keys, rootKey := words(in["pgp_keys"]), fmt.Sprint(or(in["root_token_pgp_key"], ""))
+	if len(keys) > 0 && len(keys) != shares {
+		return 0, nil, refusal{http.StatusBadRequest, "incorrect number of PGP keys"}
+	}
+	recipients := make([]recipient, len(keys)+1)
+	for i, k := range append(keys, rootKey) {
+		var err error
+		if recipients[i], err = recipientOf(k); err != nil {
+			return 0, nil, refusal{http.StatusBadRequest, err.Error()}
+		}
+	}
+	parts, root, err := p.begin(shares, threshold)
+	if err != nil {
+		return 0, nil, err
+	}
+	hexes, base64s := []string{}, []string{}
+	for i, part := range parts {
+		sent := part
+		if len(keys) > 0 { // Vault encrypts the share in hex
+			if sent, err = recipients[i].encrypt([]byte(hex.EncodeToString(part))); err != nil {
+				return 0, nil, err
+			}
+		}
+		hexes, base64s = append(hexes, hex.EncodeToString(sent)), append(base64s, base64.StdEncoding.EncodeToString(sent))
+	}
+	if rootKey != "" {
+		sent, err := recipients[len(keys)].encrypt([]byte(root))
+		if err != nil {
+			return 0, nil, err
+		}
+		root = base64.StdEncoding.EncodeToString(sent)
+	}
+	return http.StatusOK, object{"keys": hexes, "keys_base64": base64s, "root_token": root}, nil
+}
+
+func (p *process) unsealBy(in object) (int, any, error) {
+	if in["reset"] == true {
+		p.shares, p.nonce = nil, ""
+		return p.status()
+	}
+	given, _ := in["key"].(string)
+	share, err := hex.DecodeString(given)
+	if err != nil {
+		if share, err = base64.StdEncoding.DecodeString(given); err != nil {
+			return 0, nil, refusal{http.StatusBadRequest, "'key' must be a valid hex or base64 string"}
+		}
+	}
+	if len(share) != 33 {
+		return 0, nil, refusal{http.StatusBadRequest, fmt.Sprintf("invalid key: key is shorter than minimum 16 bytes or longer than 33, it has %d", len(share))}
+	}
+	if err := p.unseal(share); err != nil {
+		return 0, nil, err
+	}
+	return p.status()
+}
+
+// logical is what the leader answers; a standby asks it.
+func (p *process) logical(c *cluster, r *http.Request, at string, in object) (any, error) {
+	if at == "auth/approle/login" {
+		return login(c, in)
+	}
+	given := r.Header.Get("X-Vault-Token")
+	who, ok := c.Access.Tokens[hash(given)]
+	if !ok || !who.Until.IsZero() && time.Now().After(who.Until) {
+		return nil, forbidden
+	}
+	write := r.Method == http.MethodPut || r.Method == http.MethodPost
+	list := r.Method == "LIST" || r.URL.Query().Get("list") == "true"
+	if !c.Access.allows(who, at, method(r.Method, list)) {
+		return nil, forbidden
+	}
+	switch {
+	case at == "sys/storage/raft/configuration" && !write:
+		return wrap(c.configuration()), nil
+	case at == "sys/storage/raft/autopilot/state" && !write:
+		return wrap(c.autopilot()), nil
+	case at == "sys/version-history" && list:
+		return wrap(object{"keys": c.Led}), nil
+	case at == "sys/seal" && write:
+		if c.Raft.Leader != p.config.nodeID {
+			return nil, refusal{http.StatusBadRequest, "vault cannot seal when in standby mode; please restart instead"}
+		}
+		p.me(c).Seal()
+		p.seen(c)
+		return nil, nil
+	case at == "sys/audit" && r.Method == http.MethodGet:
+		devices := object{}
+		for name, d := range c.Raft.Devices {
+			devices[name] = object{"path": name, "type": d.Type, "options": d.Options, "description": "", "local": false}
+		}
+		return wrap(devices), nil
+	case strings.HasPrefix(at, "sys/audit/") && write:
+		return nil, p.enableAudit(c, strings.TrimPrefix(at, "sys/audit/"), in)
+	case strings.HasPrefix(at, "sys/policies/acl/") && write:
+		text, _ := in["policy"].(string)
+		if _, err := rules(text); err != nil {
+			return nil, refusal{http.StatusBadRequest, "failed to parse policy: " + err.Error()}
+		}
+		c.Access.Policies[path.Base(at)] = text
+		return nil, nil
+	case at == "sys/auth" && r.Method == http.MethodGet:
+		methods := object{"token/": object{"type": "token"}}
+		if c.Access.AppRole {
+			methods["approle/"] = object{"type": "approle"}
+		}
+		return wrap(methods), nil
+	case at == "sys/auth/approle" && write:
+		if c.Access.AppRole {
+			return nil, refusal{http.StatusBadRequest, "path is already in use at approle/"}
+		}
+		c.Access.AppRole = true
+		return nil, nil
+	case strings.HasPrefix(at, "auth/approle/role/"):
+		return c.Access.role(r.Method, strings.TrimPrefix(at, "auth/approle/role/"), in)
+	case at == "auth/token/revoke-self" && write:
+		delete(c.Access.Tokens, hash(given))
+		c.Raft.Root = c.Raft.Root && !slices.Contains(who.Policies, "root")
+		return nil, nil
+	case at == "auth/token/lookup-self" && !write:
+		return wrap(object{"policies": who.Policies, "accessor": who.Accessor, "ttl": who.TTL}), nil
+	}
+	return nil, unknown
+}
+
+func wrap(data any) object { return object{"request_id": uuid(), "data": data} }
+
+func (c *cluster) configuration() object {
+	servers := []object{}
+	for _, id := range c.members() {
+		address := ""
+		if m := c.Servers[id]; m != nil {
+			address = strings.TrimPrefix(m.Cluster, "https://")
+		}
+		servers = append(servers, object{"node_id": id, "address": address, "leader": id == c.Raft.Leader,
+			"protocol_version": "3", "voter": c.Raft.Members[id].Voter})
+	}
+	return object{"config": object{"index": 0, "servers": servers}}
+}
+
+func (c *cluster) autopilot() object {
+	servers, voters, healthy := object{}, []string{}, true
+	for _, id := range c.members() {
+		m := c.Servers[id]
+		well := m != nil && m.Open
+		healthy = healthy && well
+		if c.Raft.Members[id].Voter {
+			voters = append(voters, id)
+		}
+		servers[id] = object{"id": id, "healthy": well, "stable_since": c.Raft.Members[id].Joined.UTC().Format(time.RFC3339Nano)}
+	}
+	return object{"healthy": healthy, "failure_tolerance": (len(voters) - 1) / 2, "leader": c.Raft.Leader, "servers": servers, "voters": voters}
+}
+
+func (c *cluster) members() []string {
+	var ids []string
+	for id := range c.Raft.Members {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// enableAudit opens an audit device, as each server has to that leads.
+func (p *process) enableAudit(c *cluster, name string, in object) error {
+	kind, options := fmt.Sprint(or(in["type"], "")), map[string]string{}
+	for k, v := range asObject(in["options"]) {
+		options[k] = fmt.Sprint(v)
+	}
+	name = strings.TrimSuffix(name, "/") + "/"
+	if _, there := c.Raft.Devices[name]; there {
+		return refusal{http.StatusBadRequest, "path already in use"}
+	}
+	if kind == "file" && options["file_path"] != "stdout" {
+		f, err := os.OpenFile(p.onNode(options["file_path"]), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err != nil {
+			return refusal{http.StatusBadRequest, "sanity check failed; unable to open for writing: " + err.Error()}
+		}
+		if err := f.Close(); err != nil {
+			return err
+		}
+	}
+	c.Raft.Devices[name] = sim.Device{Type: kind, Options: options}
+	return nil
+}
+
+// method is the capability that a method needs.
+func method(m string, list bool) string {
+	switch {
+	case list:
+		return "list"
+	case m == http.MethodGet:
+		return "read"
+	case m == http.MethodDelete:
+		return "delete"
+	}
+	return "update"
+}
+
+// rules are the paths of a policy with their capabilities.
+func rules(text string) (map[string][]string, error) {
+	var policy struct {
+		Path map[string]struct{ Capabilities []string }
+	}
+	if err := hcl.Decode(&policy, text); err != nil {
+		return nil, err
+	}
+	out := map[string][]string{}
+	for p, r := range policy.Path {
+		out[p] = r.Capabilities
+	}
+	return out, nil
+}
+
+// allows says that a token may do something at a path: the longest rule counts.
+func (a access) allows(who token, at, capability string) bool {
+	if slices.Contains(who.Policies, "root") || strings.HasSuffix(at, "-self") {
+		return true
+	}
+	best, allowed := -1, false
+	for _, name := range who.Policies {
+		paths, err := rules(a.Policies[name])
+		if err != nil {
+			continue // it was refused when it came
+		}
+		for p, can := range paths {
+			prefix, glob := strings.CutSuffix(p, "*")
+			if fits := p == at || glob && strings.HasPrefix(at, prefix); fits && len(p) > best {
+				best, allowed = len(p), slices.Contains(can, capability) || capability == "update" && slices.Contains(can, "create")
+			}
+		}
+	}
+	return allowed
+}
+
+// role is auth/approle/role/NAME and what is below it.
+func (a access) role(m, at string, in object) (any, error) {
+	name, what, _ := strings.Cut(at, "/")
+	r, there := a.Roles[name]
+	switch {
+	case !a.AppRole:
+		return nil, refusal{http.StatusNotFound, "no handler for route"}
+	case m == http.MethodDelete && what == "":
+		delete(a.Roles, name)
+		return nil, nil
+	case m != http.MethodGet && what == "":
+		r.Policies, r.TTL = words(in["token_policies"]), seconds(in["token_ttl"])
+		if !there {
+			r.ID = uuid()
+		}
+		a.Roles[name] = r
+		return nil, nil
+	case !there:
+		return nil, unknown
+	case m == http.MethodGet && what == "role-id":
+		return wrap(object{"role_id": r.ID}), nil
+	case m != http.MethodGet && what == "secret-id":
+		secret := uuid()
+		r.Secrets = append(r.Secrets, hash(secret))
+		a.Roles[name] = r
+		return wrap(object{"secret_id": secret, "secret_id_accessor": uuid(), "secret_id_num_uses": 0, "secret_id_ttl": 0}), nil
+	}
+	return nil, unknown
+}
+
+// login is auth/approle/login.
+func login(c *cluster, in object) (any, error) {
+	for _, r := range c.Access.Roles {
+		if r.ID == in["role_id"] && slices.Contains(r.Secrets, hash(fmt.Sprint(in["secret_id"]))) {
+			given := "hvs." + text(90)
+			t := token{Accessor: text(18), Policies: append([]string{"default"}, r.Policies...), TTL: r.TTL, Until: time.Now().Add(time.Duration(r.TTL) * time.Second)}
+			c.Access.Tokens[hash(given)] = t
+			return object{"auth": object{"client_token": given, "accessor": t.Accessor, "policies": t.Policies, "token_policies": t.Policies,
+				"lease_duration": r.TTL, "renewable": true, "token_type": "service"}}, nil
+		}
+	}
+	return nil, refusal{http.StatusBadRequest, "invalid role or secret ID"}
+}
+
+func number(v any) int {
+	switch v := v.(type) {
+	case float64:
+		return int(v)
+	case string:
+		var n int
+		_, _ = fmt.Sscan(v, &n) // what is no number is refused as 0
+		return n
+	}
+	return 0
+}
+
+func seconds(v any) int {
+	if text, ok := v.(string); ok {
+		if d, err := time.ParseDuration(text); err == nil {
+			return int(d.Seconds())
+		}
+	}
+	return number(v)
+}
+
+// words are a list, or a text with commas.
+func words(v any) []string {
+	var out []string
+	switch v := v.(type) {
+	case string:
+		out = strings.FieldsFunc(v, func(r rune) bool { return r == ',' })
+	case []any:
+		for _, w := range v {
+			out = append(out, fmt.Sprint(w))
+		}
+	}
+	return out
+}
+
+func asObject(v any) object {
+	o, _ := v.(object)
+	return o
+}
+
+func or(v, otherwise any) any {
+	if v == nil {
+		return otherwise
+	}
+	return v
+}

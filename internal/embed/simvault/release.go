@@ -1,0 +1,61 @@
+package simvault
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// A release of the simulator is a copy of this program that ends with its
+// version: each has bytes of its own, as those of Vault have.
+
+const (
+	trailer = "\nvault simulator, not Vault: " // and the version
+	room    = 64                               // bytes that both take
+)
+
+// Release writes a release of the simulator.
+func Release(to io.Writer, version string) error {
+	own, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(own)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := io.Copy(to, f); err != nil {
+		return err
+	}
+	end := trailer + version
+	if len(end) > room {
+		return fmt.Errorf("version %s is too long", version)
+	}
+	_, err = io.WriteString(to, end+strings.Repeat(" ", room-len(end)))
+	return err
+}
+
+// releaseOf is the version of a release.
+func releaseOf(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	if _, err := f.Seek(-room, io.SeekEnd); err != nil {
+		return "", err
+	}
+	end, err := io.ReadAll(f)
+	if err != nil {
+		return "", err
+	}
+	version, ok := bytes.CutPrefix(end, []byte(trailer))
+	if !ok {
+		return "", errors.New("not a release of the simulator: " + path)
+	}
+	return strings.TrimSpace(string(version)), nil
+}
