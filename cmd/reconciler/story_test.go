@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -19,6 +21,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -152,11 +155,11 @@ func (s *story) release(version string) {
 	check(s.t, err)
 	check(s.t, z.Close())
 	sum := func(b []byte) string { h := sha256.Sum256(b); return hex.EncodeToString(h[:]) }
-	dir, name := s.at("releases/vault/"+version), "vault_"+version+"_linux_amd64.zip"
+	dir, name := s.at("releases/vault/"+version), "vault_"+version+"_linux_"+runtime.GOARCH+".zip"
 	check(s.t, os.MkdirAll(dir, 0o755))
 	check(s.t, os.WriteFile(filepath.Join(dir, name), archive.Bytes(), 0o644))
 	check(s.t, os.WriteFile(filepath.Join(dir, "vault_"+version+"_SHA256SUMS"), fmt.Appendf(nil, "%s  %s\n", sum(archive.Bytes()), name), 0o644))
-	s.locks[version] = fmt.Sprintf("  %s:\n    linux_amd64: {archive: sha256:%s, binary: sha256:%s}\n", version, sum(archive.Bytes()), sum(binary.Bytes()))
+	s.locks[version] = fmt.Sprintf("  %s:\n    linux_%s: {archive: sha256:%s, binary: sha256:%s}\n", version, runtime.GOARCH, sum(archive.Bytes()), sum(binary.Bytes()))
 	lock := "format: 1\nvault:\n"
 	for _, v := range []string{"1.21.0", "1.21.1"} {
 		lock += s.locks[v]
