@@ -21,6 +21,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -47,8 +48,6 @@ type story struct {
 	locks  map[string]string // by version
 	own    *age.X25519Identity
 	alice  *age.X25519Identity
-	ca     *x509.Certificate
-	caKey  *ecdsa.PrivateKey
 }
 
 func newStory(t *testing.T) *story {
@@ -116,9 +115,8 @@ func (s *story) certify() {
 		KeyUsage: x509.KeyUsageCertSign, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	check(s.t, err)
-	s.ca, err = x509.ParseCertificate(der)
+	ca, err := x509.ParseCertificate(der)
 	check(s.t, err)
-	s.caKey = key
 	s.write("clusters/prod/tls/ca.crt", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
 	for i, n := range s.fleet.Nodes {
 		leafKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -126,7 +124,7 @@ func (s *story) certify() {
 		leaf := &x509.Certificate{SerialNumber: big.NewInt(int64(i + 2)), Subject: pkix.Name{CommonName: n.Name}, DNSNames: []string{n.Name, "localhost"},
 			IPAddresses: []net.IP{net.ParseIP(n.Address), net.IPv4(127, 0, 0, 1)}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(0, 3, 0),
 			ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
-		der, err := x509.CreateCertificate(rand.Reader, leaf, s.ca, &leafKey.PublicKey, s.caKey)
+		der, err := x509.CreateCertificate(rand.Reader, leaf, ca, &leafKey.PublicKey, key)
 		check(s.t, err)
 		pkcs8, err := x509.MarshalPKCS8PrivateKey(leafKey)
 		check(s.t, err)
@@ -278,7 +276,11 @@ func TestAClusterIsBornAndKeptOnAnEmbeddedFleet(t *testing.T) {
 	edited := filepath.Join(s.fleet.Nodes[1].Root, "etc/vault.d/vault.hcl")
 	before, err := os.ReadFile(edited)
 	check(t, err)
-	check(t, os.WriteFile(edited, append(before, "ui = true\n"...), 0o640))
+	after := regexp.MustCompile(`(?m)^(ui *= )false$`).ReplaceAll(before, []byte("${1}true"))
+	if bytes.Equal(before, after) {
+		t.Fatalf("there is nothing to edit in\n%s", before)
+	}
+	check(t, os.WriteFile(edited, after, 0o640))
 	s.says(s.run(2, "plan", "--detailed-exitcode"), "eu-2", "vault.hcl")
 	s.run(0, "apply", "--yes")
 	s.inSync()

@@ -75,11 +75,12 @@ func (f *Fleet) boot(o Options) error {
 	for i, name := range o.Nodes {
 		n, err := newNode(name, filepath.Join(o.Dir, name), filepath.Join(f.run, strconv.Itoa(i)), self, shared, worker())
 		if err != nil {
-			listeners[i].Close()
+			drop(listeners[i:])
 			return fmt.Errorf("make node %s: %w", name, err)
 		}
 		f.Nodes = append(f.Nodes, n)
 		if err := n.serve(listeners[i], o.Key); err != nil {
+			drop(listeners[i+1:])
 			return fmt.Errorf("boot node %s: %w", name, err)
 		}
 	}
@@ -96,15 +97,21 @@ func (f *Fleet) Close() error {
 	return errors.Join(append(failed, os.RemoveAll(f.run))...)
 }
 
-// addresses listens on Port of as many addresses of loopback in a row, of a
-// network that nobody uses.
+func drop(listeners []net.Listener) {
+	for _, l := range listeners {
+		l.Close()
+	}
+}
+
+// addresses listens on Port of as many addresses of loopback in a row, where
+// nobody else does.
 func addresses(count int) ([]net.Listener, error) {
 	var last error
 	for range 20 {
 		listeners := make([]net.Listener, 0, count)
-		third, fourth := byte(64+rand.N(180)), byte(rand.N(250))
+		second, third := byte(64+rand.N(180)), byte(rand.N(250))
 		for i := range count {
-			at := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, third, fourth, byte(11 + i)}), Port)
+			at := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, second, third, byte(11 + i)}), Port)
 			l, err := net.Listen("tcp", at.String())
 			if err != nil {
 				last = err
@@ -115,9 +122,7 @@ func addresses(count int) ([]net.Listener, error) {
 		if len(listeners) == count {
 			return listeners, nil
 		}
-		for _, l := range listeners {
-			l.Close()
-		}
+		drop(listeners)
 	}
 	return nil, fmt.Errorf("find addresses for the nodes: %w", last)
 }

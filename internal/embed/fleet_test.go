@@ -7,6 +7,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/pem"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -112,7 +113,7 @@ func TestATunnelLeadsToLoopbackAndNowhereElse(t *testing.T) {
 	wire, err := conn.Dial(t.Context(), "tcp", l.Addr().String())
 	must(t, err)
 	got := make([]byte, 5)
-	if _, err := wire.Read(got); err != nil || string(got) != "hello" {
+	if _, err := io.ReadFull(wire, got); err != nil || string(got) != "hello" {
 		t.Errorf("%q %v", got, err)
 	}
 	wire.Close()

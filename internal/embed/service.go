@@ -105,6 +105,11 @@ func (s *service) resetFailed() {
 func (s *service) active() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.activeState()
+}
+
+// activeState is ActiveState. The caller holds mu.
+func (s *service) activeState() string {
 	if s.state == "" {
 		return "inactive"
 	}
@@ -114,9 +119,10 @@ func (s *service) active() string {
 // show is systemctl show; with value -P.
 func (s *service) show(properties []string, value bool) string {
 	disk, err := os.ReadFile(s.path())
-	enabled, state := s.enabled(), s.active()
+	enabled := s.enabled()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	state := s.activeState()
 	facts := map[string]string{"LoadState": "loaded", "ActiveState": state, "SubState": s.sub, "Result": s.result,
 		"UnitFileState": "disabled", "NeedDaemonReload": "no", "FragmentPath": "/etc/systemd/system/" + s.name, "DropInPaths": "",
 		"InvocationID": s.invocation, "NRestarts": strconv.Itoa(s.restarts), "MainPID": "0", "ExecMainStartTimestamp": stamp(s.began)}
@@ -155,6 +161,11 @@ func (s *service) show(properties []string, value bool) string {
 func (s *service) start(ctx context.Context) error {
 	s.job.Lock()
 	defer s.job.Unlock()
+	return s.startHeld(ctx)
+}
+
+// startHeld is start. The caller holds job.
+func (s *service) startHeld(ctx context.Context) error {
 	s.mu.Lock()
 	switch {
 	case s.masked:
@@ -313,6 +324,8 @@ func (s *service) over(r *run, u unit, err error) {
 		case <-n.ctx.Done():
 			return
 		}
+		s.job.Lock()
+		defer s.job.Unlock()
 		s.mu.Lock()
 		again := s.sub == "auto-restart" // else somebody was quicker
 		if again {
@@ -320,7 +333,7 @@ func (s *service) over(r *run, u unit, err error) {
 		}
 		s.mu.Unlock()
 		if again {
-			_ = s.start(n.ctx) // a failure is the unit's state
+			_ = s.startHeld(n.ctx) // a failure is the unit's state
 		}
 	})
 }

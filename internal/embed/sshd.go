@@ -114,11 +114,19 @@ func (s *sshd) session(n ssh.NewChannel) {
 
 func (s *sshd) exec(channel ssh.Channel, command string) {
 	cmd := s.node.command(s.node.ctx, "/bin/sh", "-c", command)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = channel, channel, channel.Stderr()
-	// What the command leaves behind may hold its output open; what it did not read
-	// of its input is of no use to anybody.
-	cmd.WaitDelay = 100 * time.Millisecond
-	err := cmd.Run()
+	cmd.Stdout, cmd.Stderr = channel, channel.Stderr()
+	cmd.WaitDelay = 10 * time.Second // what the command leaves behind may hold its output open
+	stdin, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err == nil {
+		go func() { // until the channel is closed: what the command does not read is nobody's
+			_, _ = io.Copy(stdin, channel)
+			stdin.Close()
+		}()
+		err = cmd.Wait()
+	}
 	if s.node.ctx.Err() != nil {
 		return // a machine without power says nothing
 	}

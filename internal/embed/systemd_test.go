@@ -86,7 +86,7 @@ func TestNothingOutlivesAFleet(t *testing.T) {
 	f, pool := fleet(t, "eu-1")
 	n := f.Nodes[0]
 	must(t, os.WriteFile(filepath.Join(n.Root, "etc/systemd/system/vault.service"), []byte(unit), 0o644))
-	must(t, os.WriteFile(filepath.Join(n.Root, "opt/serve"), []byte("trap '' TERM HUP\n"+serve), 0o644))
+	must(t, os.WriteFile(filepath.Join(n.Root, "opt/serve"), []byte("trap '' TERM HUP\nwhile :; do sleep 0.05; done\n"), 0o644))
 	pid, err := strconv.Atoi(strings.TrimSpace(string(shell(t, pool, n, "systemctl daemon-reload; systemctl start vault; systemctl show vault -P MainPID", "").Stdout)))
 	must(t, err)
 	conn, err := pool.Connect(t.Context(), target(n))
@@ -101,7 +101,7 @@ func TestNothingOutlivesAFleet(t *testing.T) {
 		pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
 		return pid
 	}
-	until(t, "a command that hangs", func() bool { return noted("pid") > 0 })
+	until(t, "a command that hangs", func() bool { return noted("pid") > 0 && noted("away") > 0 })
 	command, away := noted("pid"), noted("away")
 	must(t, f.Close())
 	for what, pid := range map[string]int{"the service": pid, "the command": command, "what went its own way": away} {

@@ -29,11 +29,12 @@ func (s *situation) willed(node string) bool {
 	state, known := s.v.get(node, keyService)
 	api, asked := s.v.get(node, keyAPI)
 	// The API is read beside the probe. In a restart of ours that outlived who asked
-	// for it, it may have answered just before Vault stopped, or just not yet.
+	// for it, it may have answered just before Vault stopped, or just not yet. What
+	// does not answer yet may still be repaired.
 	outlived := s.memory.lastAct(node).underWay(s.now)
 	switch runs := state == "active" || state == "changing"; {
-	case known && runs && !asked && outlived:
-		s.wait(node, WaitBooting, s.want.Service.Name+" on "+node+" came up while it was looked at, in a restart of ours", time.Time{})
+	case state == "active" && !asked && outlived:
+		s.wait(node, WaitBooting, "Vault on "+node+" does not answer yet, after a restart of ours", time.Time{})
 	case known && !runs && api == "up" && outlived:
 		s.wait(node, WaitBooting, s.want.Service.Name+" on "+node+" stopped while it was looked at, in a restart of ours", time.Time{})
 		return true

@@ -115,8 +115,8 @@ func (c command) do() error {
 	return fmt.Errorf("the simulator knows no vault %q", c.words)
 }
 
-// body reads KEY=VALUE words; "-" is an object on standard input, as a word or
-// as a value.
+// body reads KEY=VALUE words. Standard input is an object for the word "-", and
+// the value itself for KEY=-.
 func (c command) body(pairs []string) (object, error) {
 	body := object{}
 	for _, pair := range pairs {

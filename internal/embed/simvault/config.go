@@ -31,8 +31,9 @@ type configuration struct {
 // levels are those of log_level.
 var levels = []string{"trace", "debug", "info", "notice", "warn", "warning", "error", "err"}
 
-// readConfiguration reads a vault.hcl with Vault's own parser and refuses what
-// that version refuses to start with.
+// readConfiguration reads a vault.hcl with Vault's own parser. It refuses one that
+// does not parse, no storage, no listener, no such log level and, from 1.20 on, no
+// word about mlock; other things that Vault refuses it takes.
 func readConfiguration(path, root, version string) (configuration, error) {
 	var c configuration
 	body, err := os.ReadFile(path)

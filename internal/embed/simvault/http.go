@@ -353,7 +353,7 @@ func (c *cluster) members() []string {
 	return ids
 }
 
-// enableAudit opens an audit device, as each server has to that leads.
+// enableAudit opens an audit device, on the node that was asked.
 func (p *process) enableAudit(c *cluster, name string, in object) error {
 	kind, options := fmt.Sprint(or(in["type"], "")), map[string]string{}
 	for k, v := range asObject(in["options"]) {
