@@ -32,13 +32,14 @@ func (s *situation) willed(node string) bool {
 	// for it, it may have answered just before Vault stopped, or just not yet. What
 	// does not answer yet may still be repaired.
 	outlived := s.memory.lastAct(node).underWay(s.now)
-	switch runs := state == "active" || state == "changing"; {
+	strange := known && state != "active" && state != "changing" && api == "up"
+	switch {
 	case state == "active" && !asked && outlived:
 		s.wait(node, WaitBooting, "Vault on "+node+" does not answer yet, after a restart of ours", time.Time{})
-	case known && !runs && api == "up" && outlived:
+	case strange && outlived:
 		s.wait(node, WaitBooting, s.want.Service.Name+" on "+node+" stopped while it was looked at, in a restart of ours", time.Time{})
 		return true
-	case known && !runs && api == "up":
+	case strange:
 		s.block(node, ReasonStranger, "Vault answers on "+node+", and not as the unit "+s.want.Service.Name+", which is "+state,
 			"name the unit that runs it in service.name, or stop it")
 	}
