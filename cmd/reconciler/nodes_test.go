@@ -244,9 +244,14 @@ func encrypted(t *testing.T, text string) string {
 	t.Helper()
 	identity, err := age.GenerateX25519Identity()
 	check(t, err)
+	return encryptedTo(t, identity.Recipient(), text)
+}
+
+func encryptedTo(t *testing.T, recipient age.Recipient, text string) string {
+	t.Helper()
 	var out bytes.Buffer
 	outer := armor.NewWriter(&out)
-	inner, err := age.Encrypt(outer, identity.Recipient())
+	inner, err := age.Encrypt(outer, recipient)
 	check(t, err)
 	_, err = io.WriteString(inner, text)
 	check(t, err)

@@ -5,19 +5,10 @@ package main
 import (
 	"archive/zip"
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/sha256"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/hex"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,8 +22,9 @@ import (
 	"time"
 
 	"filippo.io/age"
-	xssh "golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh"
 
+	"github.com/vaultfleet/reconciler/internal/e2e"
 	"github.com/vaultfleet/reconciler/internal/embed"
 	"github.com/vaultfleet/reconciler/internal/embed/simvault"
 )
@@ -56,16 +48,13 @@ func newStory(t *testing.T) *story {
 	check(t, os.Chmod(filepath.Dir(dir), 0o755))
 	check(t, os.Chmod(dir, 0o755))
 	s := &story{t: t, dir: dir, repo: filepath.Join(dir, "fleet"), config: filepath.Join(dir, "reconciler.yaml"), locks: map[string]string{}}
-	public, private, err := ed25519.GenerateKey(rand.Reader)
+	key := sshKey(t)
+	check(t, os.WriteFile(s.at("ssh.key"), key, 0o600))
+	login, err := ssh.ParsePrivateKey(key)
 	check(t, err)
-	login, err := xssh.NewPublicKey(public)
-	check(t, err)
-	block, err := xssh.MarshalPrivateKey(private, "")
-	check(t, err)
-	check(t, os.WriteFile(s.at("ssh.key"), pem.EncodeToMemory(block), 0o600))
 	nodes := s.at("nodes")
 	check(t, os.Mkdir(nodes, 0o755))
-	s.fleet, err = embed.New(embed.Options{Dir: nodes, Nodes: []string{"eu-1", "eu-2", "eu-3"}, Key: login})
+	s.fleet, err = embed.New(embed.Options{Dir: nodes, Nodes: []string{"eu-1", "eu-2", "eu-3"}, Key: login.PublicKey()})
 	check(t, err)
 	t.Cleanup(func() { check(t, s.fleet.Close()) })
 	var known strings.Builder
@@ -109,32 +98,14 @@ func (s *story) at(path string) string { return filepath.Join(s.dir, path) }
 // certify commits a CA, and a certificate of every node.
 func (s *story) certify() {
 	s.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ca, err := e2e.NewCA()
 	check(s.t, err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test CA"}, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageCertSign, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	check(s.t, err)
-	ca, err := x509.ParseCertificate(der)
-	check(s.t, err)
-	s.write("clusters/prod/tls/ca.crt", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
-	for i, n := range s.fleet.Nodes {
-		leafKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	s.write("clusters/prod/tls/ca.crt", string(ca.PEM))
+	for _, n := range s.fleet.Nodes {
+		cert, key, err := ca.Issue(n.Name, n.Address, "localhost", "127.0.0.1")
 		check(s.t, err)
-		leaf := &x509.Certificate{SerialNumber: big.NewInt(int64(i + 2)), Subject: pkix.Name{CommonName: n.Name}, DNSNames: []string{n.Name, "localhost"},
-			IPAddresses: []net.IP{net.ParseIP(n.Address), net.IPv4(127, 0, 0, 1)}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(0, 3, 0),
-			ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
-		der, err := x509.CreateCertificate(rand.Reader, leaf, ca, &leafKey.PublicKey, key)
-		check(s.t, err)
-		pkcs8, err := x509.MarshalPKCS8PrivateKey(leafKey)
-		check(s.t, err)
-		s.write("clusters/prod/tls/"+n.Name+".crt", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
-		var sealed bytes.Buffer
-		w, err := age.Encrypt(&sealed, s.own.Recipient())
-		check(s.t, err)
-		check(s.t, pem.Encode(w, &pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}))
-		check(s.t, w.Close())
-		s.write("clusters/prod/tls/"+n.Name+".key.age", sealed.String())
+		s.write("clusters/prod/tls/"+n.Name+".crt", string(cert))
+		s.write("clusters/prod/tls/"+n.Name+".key.age", encryptedTo(s.t, s.own.Recipient(), string(key)))
 	}
 }
 
