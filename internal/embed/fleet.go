@@ -80,7 +80,7 @@ func (f *Fleet) boot(o Options) error {
 		}
 		f.Nodes = append(f.Nodes, n)
 		if err := n.serve(listeners[i], o.Key); err != nil {
-			drop(listeners[i+1:])
+			drop(listeners[i:])
 			return fmt.Errorf("boot node %s: %w", name, err)
 		}
 	}

@@ -25,7 +25,7 @@ import (
 
 func TestMain(m *testing.M) {
 	embed.Main()
-	if os.Getenv("RECONCILER_NODE_ROOT") != "" { // on a node, under whatever name
+	if os.Getenv(embed.RootVariable) != "" { // on a node, under whatever name
 		vault()
 	}
 	os.Exit(m.Run())

@@ -29,7 +29,8 @@ type output struct {
 	rest    []byte // begun and not ended
 }
 
-// Write never fails: a line without an end is kept until it is too long.
+// Write never fails: a line without an end is kept until it is too long, or the
+// last one.
 func (o *output) Write(p []byte) (int, error) {
 	o.rest = append(o.rest, p...)
 	for {
@@ -39,6 +40,13 @@ func (o *output) Write(p []byte) (int, error) {
 		}
 		o.journal.say(o.unit, string(line))
 		o.rest = rest
+	}
+}
+
+// end is the end of what a service writes.
+func (o *output) end() {
+	if len(o.rest) > 0 {
+		o.journal.say(o.unit, string(o.rest))
 	}
 }
 

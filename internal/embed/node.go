@@ -106,34 +106,46 @@ func (n *Node) own() error {
 	})
 }
 
-// serve is the node's boot: a new boot id, systemd with the enabled units, SSH.
+// serve is the node's boot: a boot id, systemd, SSH. The listener is the caller's
+// again when it fails.
 func (n *Node) serve(l net.Listener, login ssh.PublicKey) error {
 	boot := random(16)
 	boot = boot[:8] + "-" + boot[8:12] + "-" + boot[12:16] + "-" + boot[16:20] + "-" + boot[20:]
 	if err := os.WriteFile(n.path("/proc/sys/kernel/random/boot_id"), []byte(boot+"\n"), 0o644); err != nil {
-		l.Close()
 		return err
 	}
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
-		l.Close()
 		return err
 	}
 	signer, err := ssh.NewSignerFromKey(private)
 	if err != nil {
-		l.Close()
 		return err
 	}
 	at := l.Addr().(*net.TCPAddr)
 	n.Address = at.IP.String()
 	n.HostKey = knownhosts.Line([]string{l.Addr().String()}, signer.PublicKey())
 	if err := n.systemd.listen(); err != nil {
-		l.Close()
 		return err
 	}
 	server := &sshd{node: n, config: config(signer, login)}
-	n.work.Go(func() { server.accept(l) })
+	n.accept(l, server.serve)
 	return nil
+}
+
+// accept serves each connection, until the node's power ends.
+func (n *Node) accept(l net.Listener, serve func(net.Conn)) {
+	n.work.Go(func() {
+		stop := context.AfterFunc(n.ctx, func() { l.Close() })
+		defer stop()
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			n.work.Go(func() { serve(conn) })
+		}
+	})
 }
 
 // close is the power button: everything ends, and has ended when it returns.
@@ -147,7 +159,7 @@ func (n *Node) close() error {
 // sweep ends what made itself a process group of its own. It is told by the
 // environment that everything here was begun with.
 func (n *Node) sweep() error {
-	mark := []byte("RECONCILER_NODE_ROOT=" + n.Root + "\x00")
+	mark := []byte(RootVariable + "=" + n.Root + "\x00")
 	for range 100 {
 		environments, err := filepath.Glob("/proc/[0-9]*/environ")
 		if err != nil {
@@ -187,8 +199,8 @@ func (n *Node) path(on string) string { return filepath.Join(n.Root, on) }
 
 // env is the environment of everything that runs on the node.
 func (n *Node) env() []string {
-	return []string{"RECONCILER_NODE_ROOT=" + n.Root, socketVariable + "=" + n.control,
-		"RECONCILER_EMBED_ADDRESS=" + n.Address, "RECONCILER_EMBED_SHARED=" + n.shared,
+	return []string{RootVariable + "=" + n.Root, socketVariable + "=" + n.control,
+		AddressVariable + "=" + n.Address, SharedVariable + "=" + n.shared,
 		"PATH=" + n.path("/shims") + ":/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME=/nonexistent", "USER=" + Account}
 }
 

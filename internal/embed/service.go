@@ -74,13 +74,7 @@ func (s *service) enabled() bool {
 	return err == nil
 }
 
-func (s *service) enable(on bool) error {
-	if !on {
-		if err := os.Remove(s.wants()); !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		return nil
-	}
+func (s *service) enable() error {
 	if _, err := os.Stat(s.path()); err != nil {
 		return inItsWords("Failed to enable unit: Unit file %s does not exist.", s.name)
 	}
@@ -259,6 +253,7 @@ func (s *service) begin(ctx context.Context, u unit) (*run, error) {
 	}
 	n.work.Go(func() {
 		err := r.cmd.Wait()
+		record.end()
 		if notify != nil {
 			notify.Close()
 		}

@@ -9,8 +9,13 @@ import (
 	"syscall"
 )
 
-// socketVariable names the socket of a node's systemd to what runs on the node.
-const socketVariable = "RECONCILER_EMBED_SYSTEMD"
+// What runs on a node learns of it by its environment.
+const (
+	RootVariable    = "RECONCILER_NODE_ROOT"     // the folder that is its file system, for the node script
+	AddressVariable = "RECONCILER_EMBED_ADDRESS" // the node's own, on loopback
+	SharedVariable  = "RECONCILER_EMBED_SHARED"  // a folder that all nodes of the fleet see
+	socketVariable  = "RECONCILER_EMBED_SYSTEMD" // the socket of its systemd
+)
 
 // Main is what this program does on an embedded node, where it goes by another
 // name. It returns where it was not called by one.

@@ -38,18 +38,6 @@ func config(host ssh.Signer, login ssh.PublicKey) *ssh.ServerConfig {
 	return c
 }
 
-func (s *sshd) accept(l net.Listener) {
-	stop := context.AfterFunc(s.node.ctx, func() { l.Close() })
-	defer stop()
-	for {
-		conn, err := l.Accept()
-		if err != nil {
-			return
-		}
-		s.node.work.Go(func() { s.serve(conn) })
-	}
-}
-
 func (s *sshd) serve(wire net.Conn) {
 	stop := context.AfterFunc(s.node.ctx, func() { wire.Close() })
 	defer stop()

@@ -1,7 +1,6 @@
 package embed
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -43,7 +42,7 @@ type (
 	}
 )
 
-// listen answers the tools, and starts what is enabled.
+// listen answers the tools.
 func (s *systemd) listen() error {
 	l, err := net.Listen("unix", s.node.control)
 	if err != nil {
@@ -53,23 +52,7 @@ func (s *systemd) listen() error {
 		l.Close()
 		return err
 	}
-	s.node.work.Go(func() {
-		stop := context.AfterFunc(s.node.ctx, func() { l.Close() })
-		defer stop()
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			s.node.work.Go(func() { s.answer(conn) })
-		}
-	})
-	s.daemonReload()
-	for _, name := range s.names() {
-		if s.service(name).enabled() {
-			_ = s.service(name).start(s.node.ctx) // a failure is the unit's state
-		}
-	}
+	s.node.accept(l, s.answer)
 	return nil
 }
 
@@ -180,16 +163,10 @@ func (s *systemd) systemctl(args []string) told {
 		err = u.start(s.node.ctx)
 	case "stop":
 		err = u.stop()
-	case "restart":
-		if err = u.stop(); err == nil {
-			err = u.start(s.node.ctx)
-		}
 	case "reload":
 		err = u.reload()
 	case "enable":
-		err = u.enable(true)
-	case "disable":
-		err = u.enable(false)
+		err = u.enable()
 	case "reset-failed":
 		u.resetFailed()
 	default:

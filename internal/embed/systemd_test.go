@@ -74,7 +74,7 @@ func TestASystemdKeepsItsUnits(t *testing.T) {
 	says("systemctl stop vault; systemctl is-active vault; systemctl show vault -P Result", "inactive\nsuccess")
 	says("systemctl reload vault", "vault.service is not active, cannot reload.")
 
-	must(t, os.WriteFile(filepath.Join(n.Root, "opt/serve"), []byte("echo the disk is on fire; exit 3\n"), 0o644))
+	must(t, os.WriteFile(filepath.Join(n.Root, "opt/serve"), []byte("printf 'the disk is on fire'; exit 3\n"), 0o644))
 	must(t, os.WriteFile(filepath.Join(n.Root, "etc/systemd/system/vault.service"), []byte(strings.NewReplacer("simple", "notify", "on-failure", "no").Replace(unit)), 0o644))
 	says("systemctl daemon-reload; systemctl start vault 2>/dev/null; systemctl show vault -P ActiveState,Result", "failed\nexit-code")
 	says("journalctl --quiet -o cat -n 1 -u vault", "the disk is on fire")

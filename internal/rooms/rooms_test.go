@@ -63,7 +63,7 @@ func mayImport() map[string][]string {
 		"internal/sim":   {"internal/loop", "pkg/desired", "pkg/actual", "pkg/diff", "pkg/apply"},
 		"internal/embed": {},
 
-		"internal/embed/simvault": {"internal/sim"},
+		"internal/embed/simvault": {"internal/embed", "internal/sim", "internal/lease/flock"},
 
 		"internal/rooms": {},
 	}

@@ -18,6 +18,8 @@ import (
 	"syscall"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
+
+	"github.com/vaultfleet/reconciler/internal/embed"
 )
 
 // Main is what this program does where it is a release of the simulator, whatever
@@ -80,8 +82,6 @@ func (c command) do() error {
 		return c.init()
 	case said == "operator unseal" && c.flags["reset"] == "true":
 		return c.send(http.MethodPut, "sys/unseal", object{"reset": true})
-	case said == "audit list":
-		return c.send(http.MethodGet, "sys/audit", nil)
 	case said == "auth list":
 		return c.send(http.MethodGet, "sys/auth", nil)
 	case said == "auth enable" && len(c.words) == 3:
@@ -266,7 +266,7 @@ func (c command) ask(method, path string, body object) (object, error) {
 		}
 		roots.AppendCertsFromPEM(pem)
 	}
-	p := process{address: os.Getenv(addressVariable)}
+	p := process{address: os.Getenv(embed.AddressVariable)}
 	client := http.Client{Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: os.Getenv("VAULT_TLS_SERVER_NAME")},
 		DialContext:     (&dialer{p.here}).dial,

@@ -1,6 +1,7 @@
 package simvault
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -14,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/vaultfleet/reconciler/internal/lease/flock"
 	"github.com/vaultfleet/reconciler/internal/sim"
 )
 
@@ -31,10 +33,10 @@ type cluster struct {
 // server is one of them as all see it.
 type server struct {
 	sim.Vault
-	API     string `json:"api"`
-	Cluster string `json:"cluster"`
-	PID     int    `json:"pid"`
-	Since   time.Time
+	API     string    `json:"api"`
+	Cluster string    `json:"cluster"`
+	PID     int       `json:"pid"`
+	Since   time.Time `json:"since"` // when it began to lead
 }
 
 // access is who may do what.
@@ -69,17 +71,11 @@ type shared struct{ dir string }
 
 // locked does something with the folder's lock held.
 func (s shared) locked(do func() error) error {
-	f, err := os.OpenFile(filepath.Join(s.dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	lock, err := flock.Wait(context.Background(), filepath.Join(s.dir, "lock"))
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	for err = syscall.EINTR; err == syscall.EINTR; {
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
-	}
-	if err != nil {
-		return fmt.Errorf("lock %s: %w", f.Name(), err)
-	}
+	defer lock.Unlock()
 	return do()
 }
 

@@ -112,21 +112,12 @@ func (p *process) answer(r *http.Request, at string, in object) (int, any, error
 
 // standing is how this server stands, in its cluster if it has one.
 func (p *process) standing(do func(c *cluster, m *server)) error {
-	if p.id == "" && p.joins != "" {
-		return p.shared.locked(func() error {
-			c, err := p.shared.load(p.joins)
-			if err == nil {
-				do(c, &server{})
-			}
-			return err
-		})
-	}
-	return p.with(func(c *cluster) error {
-		if c == nil {
-			do(nil, &server{})
-			return nil
+	return p.in(p.found(), func(c *cluster) error {
+		m := &server{}
+		if c != nil && p.me(c) != nil {
+			m = p.me(c)
 		}
-		do(c, p.me(c))
+		do(c, m)
 		return nil
 	})
 }

@@ -20,13 +20,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-)
 
-// What a node tells the simulator, by the environment.
-const (
-	rootVariable    = "RECONCILER_NODE_ROOT"
-	addressVariable = "RECONCILER_EMBED_ADDRESS"
-	sharedVariable  = "RECONCILER_EMBED_SHARED"
+	"github.com/vaultfleet/reconciler/internal/embed"
 )
 
 // every is how often a server takes part in its cluster.
@@ -53,8 +48,8 @@ type process struct {
 
 // serve is `vault server -config=PATH`.
 func serve(path, version string, out io.Writer) error {
-	p := &process{version: version, path: path, root: os.Getenv(rootVariable), address: os.Getenv(addressVariable),
-		shared: shared{os.Getenv(sharedVariable)}, log: &logger{out: out}}
+	p := &process{version: version, path: path, root: os.Getenv(embed.RootVariable), address: os.Getenv(embed.AddressVariable),
+		shared: shared{os.Getenv(embed.SharedVariable)}, log: &logger{out: out}}
 	fmt.Fprintf(out, "==> Vault simulator, not Vault: configuration\n\n             Version: Vault v%s\n\n", version)
 	var err error
 	if p.config, err = readConfiguration(path, p.root, version); err != nil {
@@ -201,14 +196,17 @@ func answer(l net.Listener) {
 // me is this server in its cluster, or nil.
 func (p *process) me(c *cluster) *server { return c.Servers[p.config.nodeID] }
 
-// with reads the cluster of this server, lets time pass, does something and
-// writes it back. Without a cluster, do gets nil.
-func (p *process) with(do func(c *cluster) error) error {
+// with is [process.in] of the cluster that this server is of.
+func (p *process) with(do func(c *cluster) error) error { return p.in(p.id, do) }
+
+// in reads a cluster, lets time pass, does something and writes it back. Without
+// a cluster, do gets nil.
+func (p *process) in(id string, do func(c *cluster) error) error {
 	return p.shared.locked(func() error {
-		if p.id == "" {
+		if id == "" {
 			return do(nil)
 		}
-		c, err := p.shared.load(p.id)
+		c, err := p.shared.load(id)
 		if err != nil {
 			return err
 		}
@@ -228,16 +226,29 @@ func (p *process) stand(up bool) error {
 		if c == nil {
 			return nil
 		}
-		m := p.me(c)
-		if m == nil {
-			m = &server{}
-			m.Raft, m.ID = c.Raft, p.config.nodeID
-			c.Servers[p.config.nodeID] = m
+		m := p.self()
+		if before := p.me(c); before != nil { // which keeps what it has on disk
+			m.Applied, m.Removed = before.Applied, before.Removed
 		}
-		m.Stop()
-		m.Up, m.PID, m.Version, m.API, m.Cluster = up, os.Getpid(), p.version, p.config.api, p.config.cluster
+		m.Raft, m.Up = c.Raft, up
+		c.Servers[m.ID] = m
 		return nil
 	})
+}
+
+// self is this server, up and sealed, without a cluster.
+func (p *process) self() *server {
+	m := &server{API: p.config.api, Cluster: p.config.cluster, PID: os.Getpid()}
+	m.ID, m.Up, m.Version = p.config.nodeID, true, p.version
+	return m
+}
+
+// found is the cluster that this server is of, or that retry_join reached.
+func (p *process) found() string {
+	if p.id != "" {
+		return p.id
+	}
+	return p.joins
 }
 
 // takePart lets time pass for the cluster, and looks for one through retry_join.
@@ -273,7 +284,7 @@ func (p *process) seen(c *cluster) {
 // begin makes a cluster of this server (sys/init), and returns its key in shares
 // and its root token.
 func (p *process) begin(shares, threshold int) (parts [][]byte, root string, err error) {
-	if p.id != "" || p.joins != "" {
+	if p.found() != "" {
 		return nil, "", refusal{http.StatusBadRequest, "Vault is already initialized"}
 	}
 	if shares < 1 || shares > 255 || threshold < 1 || threshold > shares || shares > 1 && threshold < 2 {
@@ -288,8 +299,7 @@ func (p *process) begin(shares, threshold int) (parts [][]byte, root string, err
 	}
 	root = "hvs." + text(24)
 	err = p.shared.locked(func() error {
-		m := &server{API: p.config.api, Cluster: p.config.cluster, PID: os.Getpid()}
-		m.ID, m.Up, m.Version = p.config.nodeID, true, p.version
+		m := p.self()
 		if err := m.Init(uuid(), shares, threshold, time.Now()); err != nil {
 			return err
 		}
@@ -310,19 +320,10 @@ func (p *process) begin(shares, threshold int) (parts [][]byte, root string, err
 
 // unseal takes one share (sys/unseal).
 func (p *process) unseal(share []byte) error {
-	id := p.id
-	if id == "" {
-		id = p.joins
-	}
-	if id == "" {
-		return refusal{http.StatusBadRequest, "server is not yet initialized"}
-	}
-	return p.shared.locked(func() error {
-		c, err := p.shared.load(id)
-		if err != nil {
-			return err
+	return p.in(p.found(), func(c *cluster) error {
+		if c == nil {
+			return refusal{http.StatusBadRequest, "server is not yet initialized"}
 		}
-		c.tick(time.Now())
 		if m := p.me(c); m != nil && m.Open {
 			return nil
 		}
@@ -349,8 +350,8 @@ func (p *process) unseal(share []byte) error {
 		}
 		m := p.me(c)
 		if m == nil {
-			m = &server{API: p.config.api, Cluster: p.config.cluster, PID: os.Getpid()}
-			m.Raft, m.ID, m.Up, m.Version = c.Raft, p.config.nodeID, true, p.version
+			m = p.self()
+			m.Raft = c.Raft
 			c.Servers[m.ID] = m
 		}
 		if err := m.Unseal(c.Raft.Thresh, time.Now()); err != nil {
@@ -361,7 +362,7 @@ func (p *process) unseal(share []byte) error {
 		}
 		p.id = c.Raft.ID
 		p.seen(c)
-		return p.shared.save(c)
+		return nil
 	})
 }
 
