@@ -80,8 +80,10 @@ func (p *page) leaves(m diff.Memory) {
 func (p *page) standing(c Cluster) {
 	good := c.Memory.Good
 	switch {
-	case good.Since.IsZero():
+	case good.Digest == "":
 		p.line("  %s", p.paint(faint, "it was never seen in sync"))
+	case good.Since.IsZero():
+		p.line("  %s", p.paint(faint, "it was in sync with commit "+clean(shorter(good.Commit))+", and is not any more"))
 	case good.Digest == c.Plan.Digest:
 		p.line("  %s", p.paint(faint, "in sync with this very spec first at "+good.Since.UTC().Format(time.RFC3339)))
 	default:
