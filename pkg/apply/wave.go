@@ -79,7 +79,9 @@ func Wave(ctx context.Context, p Ports, m diff.Memory, wave diff.Wave, epoch uin
 	flights := make([]*flight, len(wave))
 	for i, step := range wave {
 		flights[i] = p.prepare(m, step, look, epoch)
-		if err := p.Journal(ctx, flights[i].try); err != nil {
+		try := flights[i].try
+		try.Before = before(m, step.ID)
+		if err := p.Journal(ctx, try); err != nil {
 			return results(p, flights[:i]), fmt.Errorf("write down the intent of %s on %s, so nothing of it was done: %w", step.Action, step.Node, err)
 		}
 	}
@@ -112,6 +114,17 @@ func (p Ports) prepare(m diff.Memory, step diff.Step, look Look, epoch uint64) *
 		f.try.Evidence = fmt.Sprintf("%s of %s is %s, and the plan needs %s", want.Key, orCluster(want.Node), orUnknown(have), want.Value)
 	}
 	return f
+}
+
+// before is the last try of a step, if there is one.
+func before(m diff.Memory, step string) *diff.Try {
+	for _, t := range m.Tries {
+		if t.Step == step {
+			t.Before = nil // one is enough
+			return &t
+		}
+	}
+	return nil
 }
 
 // attempts counts how often in a row a step failed, and how often since then

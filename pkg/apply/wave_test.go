@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -230,5 +231,39 @@ func TestAStepThatWasBegunRunsToItsEnd(t *testing.T) {
 	results, err := Wave(ctx, b.ports(), diff.Memory{}, start(), 1)
 	if err != nil || results[0].Try.Outcome != diff.OutcomeDone {
 		t.Errorf("%+v %v", results, err)
+	}
+}
+
+// elsewhere is what the hands say of a node where another reconciler acts.
+type elsewhere struct{}
+
+func (elsewhere) Error() string { return "it obeys host-b" }
+func (elsewhere) Unwrap() error { return ErrRefused }
+func (elsewhere) Busy() string  { return "host-b" }
+
+// A turn that another reconciler keeps from acting leaves the memory as it was,
+// however often: nobody died, and what the last attempt came to still stands.
+func TestWhatAnotherOneKeepsUsFromLeavesNoTrace(t *testing.T) {
+	past := diff.Try{Op: "op-0", Step: "start-1", Node: "eu-1", Action: diff.ActionStart, Count: 2, At: time.Date(2026, 11, 23, 11, 0, 0, 0, time.UTC)}
+	for _, outcome := range []diff.Outcome{"", diff.OutcomeFailed, diff.OutcomeIntent, diff.OutcomeDone} {
+		var m diff.Memory
+		if past.Outcome = outcome; outcome != "" {
+			m = m.Record(past)
+		}
+		want := slices.Clone(m.Tries)
+		for turn := range 20 {
+			b := newBench(down)
+			b.hands = func(*bench, diff.Step) error { return elsewhere{} }
+			p := b.ports()
+			p.Op = func() string { return fmt.Sprint("turn-", turn) }
+			p.Journal = func(_ context.Context, t diff.Try) error { m = m.Record(t); return nil }
+			results, err := Wave(t.Context(), p, m, start(), 7)
+			if err != nil || results[0].Try.Outcome != diff.OutcomeStale {
+				t.Fatalf("%+v %v", results, err)
+			}
+		}
+		if !reflect.DeepEqual(m.Tries, want) && len(m.Tries)+len(want) > 0 {
+			t.Errorf("after 20 turns that another one kept us from: %+v, and before: %+v", m.Tries, want)
+		}
 	}
 }

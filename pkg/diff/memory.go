@@ -123,6 +123,7 @@ type Try struct {
 	Count    int       `json:"count"`         // attempts at this step ID so far
 	Cut      int       `json:"cut,omitempty"` // attempts just before it whose end nobody lived to see
 	At       time.Time `json:"at"`
+	Before   *Try      `json:"before,omitempty"` // of an intent: the last try of the step, which stands again if nothing is done
 }
 
 // LeaveKind is what a person allowed or forbade. Closed set.
@@ -180,18 +181,21 @@ func (m Memory) leave(kind LeaveKind, node string, now time.Time) (Leave, bool) 
 	return Leave{}, false
 }
 
-// Record folds one try into the memory: the last of each step ID is kept.
+// Record folds one try into the memory: the last of each step ID is kept. A stale
+// one did nothing, so what the last try came to still stands.
 func (m Memory) Record(t Try) Memory {
-	tries := make([]Try, 0, len(m.Tries)+1)
-	for _, x := range m.Tries {
-		if x.Step == t.Step && t.Outcome == OutcomeStale {
-			return m // nothing was done, so what the last try came to still stands
+	if t.Outcome == OutcomeStale {
+		last, ok := m.try(t.Step)
+		if !ok || last.Op != t.Op {
+			return m
 		}
-		if x.Step != t.Step {
-			tries = append(tries, x)
+		m.Tries = slices.DeleteFunc(slices.Clone(m.Tries), func(x Try) bool { return x.Step == t.Step })
+		if last.Before != nil {
+			m.Tries = append(m.Tries, *last.Before)
 		}
+		return m
 	}
-	m.Tries = append(tries, t)
+	m.Tries = append(slices.DeleteFunc(slices.Clone(m.Tries), func(x Try) bool { return x.Step == t.Step }), t)
 	return m
 }
 
