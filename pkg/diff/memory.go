@@ -93,8 +93,9 @@ type Member struct {
 	// Settled is the last act of ours after whose end the service was seen active:
 	// a stop after it is not ours.
 	Settled string `json:"settled,omitempty"`
-	Ran     string `json:"ran,omitempty"` // boot in which the service was last seen active
-	Run     string `json:"run,omitempty"` // process last seen: boot/pid/start
+	Ran     string `json:"ran,omitempty"`   // boot in which the service was last seen active
+	Run     string `json:"run,omitempty"`   // process last seen: boot/pid/start
+	Acted   string `json:"acted,omitempty"` // Run when our last start or restart began
 	// Index is the leader's index when Run was first seen: below it the node
 	// has not caught up.
 	Index uint64 `json:"index,omitempty"`
@@ -196,6 +197,11 @@ func (m Memory) Record(t Try) Memory {
 		return m
 	}
 	m.Tries = append(slices.DeleteFunc(slices.Clone(m.Tries), func(x Try) bool { return x.Step == t.Step }), t)
+	if t.Outcome == OutcomeIntent && (t.Action == ActionStart || t.Action == ActionRestart) {
+		m.Members = slices.Clone(m.Members)
+		i := m.member(t.Node)
+		m.Members[i].Acted = m.Members[i].Run
+	}
 	return m
 }
 

@@ -184,7 +184,7 @@ func rememberNode(m Memory, x Member, want desired.Cluster, n actual.Node, leade
 	if n.Vault != nil && process != "" {
 		x = rememberSeal(m, x, n, process, known, leader, now)
 	}
-	return rememberService(m, x, n, now)
+	return rememberService(m, x, n, process, now)
 }
 
 // proveEmpty notes that a data folder was empty while nothing ran and before our
@@ -229,7 +229,7 @@ func rememberSeal(m Memory, x Member, n actual.Node, process string, known bool,
 		if m.ClusterID != "" && n.Vault.ClusterID == m.ClusterID && leader != nil {
 			x.Joined = true
 		}
-	case x.Open != process || n.Vault.Removed || m.lastAct(n.Name).underWay(now):
+	case x.Open != process || n.Vault.Removed || m.stillActing(x, now):
 		x.Shut = ""
 	case x.Shut == process:
 		x.Will = WillSealed
@@ -239,7 +239,7 @@ func rememberSeal(m Memory, x Member, n actual.Node, process string, known bool,
 	return x
 }
 
-func rememberService(m Memory, x Member, n actual.Node, now time.Time) Member {
+func rememberService(m Memory, x Member, n actual.Node, process string, now time.Time) Member {
 	if n.Service == nil || n.Machine == nil {
 		return x
 	}
@@ -249,7 +249,8 @@ func rememberService(m Memory, x Member, n actual.Node, now time.Time) Member {
 	switch serviceState(*n.Service) {
 	case "active":
 		x.Ran = n.Machine.BootID
-		if t := m.lastAct(n.Name); t.Op != "" && !t.underWay(now) {
+		// Another process than the one that was there is what the act was to bring.
+		if t := m.lastAct(n.Name); t.Op != "" && (!t.underWay(now) || process != "" && process != x.Acted) {
 			x.Settled = t.Op
 		}
 		if x.Will == WillStopped {
@@ -269,6 +270,13 @@ func rememberService(m Memory, x Member, n actual.Node, now time.Time) Member {
 func (m Memory) acting(x Member) bool {
 	t := m.lastAct(x.Name)
 	return t.Op != "" && t.Op != x.Settled && t.Outcome != OutcomeDone && t.Outcome != OutcomeStale
+}
+
+// stillActing says that our last start or restart of a node may go on: its end
+// was not told, and what it was to bring was not seen.
+func (m Memory) stillActing(x Member, now time.Time) bool {
+	t := m.lastAct(x.Name)
+	return t.underWay(now) && t.Op != x.Settled
 }
 
 // lastAct is the latest start or restart of a node.

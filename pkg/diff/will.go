@@ -31,7 +31,8 @@ func (s *situation) willed(node string) bool {
 	// The API is read beside the probe. In a restart of ours that outlived who asked
 	// for it, it may have answered just before Vault stopped, or just not yet. What
 	// does not answer yet may still be repaired.
-	outlived := s.memory.lastAct(node).underWay(s.now)
+	last := s.memory.lastAct(node)
+	outlived := last.Outcome == OutcomeIntent && s.now.Sub(last.At) < outlives
 	strange := known && state != "active" && state != "changing" && api == "up"
 	switch {
 	case state == "active" && !asked && outlived:
@@ -73,6 +74,7 @@ func (s *situation) holdText(node string) string {
 const (
 	maxTries   = 3
 	maxCut     = 8
+	outlives   = 15 * time.Minute // that a restart goes on without whoever asked for it
 	firstRetry = 15 * time.Second
 )
 
