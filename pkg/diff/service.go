@@ -142,6 +142,9 @@ func (s *situation) restart(n desired.Node, p pending) (step Step, held bool) {
 		return Step{}, true
 	}
 	needs, block, wait := s.voters.gate(s.v, n.Name, s.want.Rules)
+	if block == nil {
+		block = s.broken(n.Name)
+	}
 	if block != nil {
 		s.block(block.Node, block.Reason, block.Detail, block.Lift)
 		return Step{}, true
@@ -165,6 +168,24 @@ func (s *situation) restart(n desired.Node, p pending) (step Step, held bool) {
 		step.Goal = append(step.Goal, Fact{n.Name, keyBinary, step.Binary}, Fact{n.Name, keyRuns, step.Binary})
 	}
 	return step, false
+}
+
+// broken is a block where we took another voter down and it did not come back:
+// what keeps it down may be what this node would get as well. Quorum would allow
+// one more, and a mistake needs no more than one. A person who holds that node knows.
+func (s *situation) broken(node string) *Block {
+	for _, t := range s.memory.Tries {
+		failed := (t.Outcome == OutcomeFailed || t.Outcome == OutcomeUnknown) && !s.retried(t.Node, t.At)
+		returns := t.Action == ActionRestart || t.Action == ActionStart || t.Action == ActionUnseal
+		_, known := s.memory.leave(LeaveHold, t.Node, s.now) // a person has it in hand
+		if known || t.Node == node || !failed || !returns || !slices.Contains(s.voters.voters, t.Node) || s.serves(t.Node) {
+			continue
+		}
+		return &Block{Node: node, Reason: ReasonQuorum,
+			Detail: t.Node + " did not come back (" + string(t.Action) + ": " + t.Evidence + "), so nobody else is taken down",
+			Lift:   "commit what it can start with, or bring it back; if it is gone for good, reconciler hold " + s.want.Name + " --node " + t.Node}
+	}
+	return nil
 }
 
 // laggards says that a voter that is not on the wanted version could take over
