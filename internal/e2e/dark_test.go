@@ -79,12 +79,7 @@ func TestAClusterComesBack(t *testing.T) {
 	})
 
 	l.part("from certificates that have all expired", func() {
-		l.certificates(time.Now().Add(-time.Minute))
-		for _, n := range l.Nodes {
-			n.Put("/etc/vault.d/tls/vault.key", bytes.NewReader(n.CertKey), "root:vault", "0640")
-			n.Put("/etc/vault.d/tls/vault.crt", bytes.NewReader(n.Cert), "root:vault", "0644")
-			n.Must("systemctl reload vault")
-		}
+		l.expire("reload")
 		expired := l.op.Run("--config", l.config, "plan")
 		l.said.WriteString(expired.Stdout + expired.Stderr)
 		l.want(expired.Stdout, "expired")
@@ -98,7 +93,31 @@ func TestAClusterComesBack(t *testing.T) {
 		l.serves()
 		l.must(client.Shows())
 	})
+	l.part("from certificates that have all expired, and nobody unsealed", func() {
+		l.expire("restart")
+		for _, n := range l.Nodes {
+			l.must(Until(n.Name+" to listen", time.Minute, func() bool { _, err := n.Exec("ss -ltn | grep -q :8200"); return err == nil }))
+		}
+		l.want(l.run(2, "plan", "--detailed-exitcode").Stdout, "unseal")
+		l.certificates(time.Now().AddDate(0, 0, 90))
+		l.run(0, "apply", "--yes")
+		l.inSync()
+		l.serves()
+		l.must(client.Shows())
+	})
 	t.Logf("the client through all of it: %s", client.Lap())
+}
+
+// expire commits certificates that have ended, and has each Vault serve its own,
+// by that action of systemd.
+func (l *lab) expire(action string) {
+	l.t.Helper()
+	l.certificates(time.Now().Add(-time.Minute))
+	for _, n := range l.Nodes {
+		n.Put("/etc/vault.d/tls/vault.key", bytes.NewReader(n.CertKey), "root:vault", "0640")
+		n.Put("/etc/vault.d/tls/vault.crt", bytes.NewReader(n.Cert), "root:vault", "0644")
+		n.Must("systemctl " + action + " vault")
+	}
 }
 
 // bootAll powers nodes on at once and returns when all are up.

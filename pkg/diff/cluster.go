@@ -178,11 +178,16 @@ func (s *situation) nodes() []desired.Node {
 }
 
 // free is the next act on a node that takes no serving voter down. Repair comes
-// before change; with quorum lost, start and unseal are the only acts.
+// before change; with quorum lost, start and unseal are the only acts, and what
+// they need: a certificate that can be believed, or files that Vault starts with.
 func (s *situation) free(n desired.Node) (Step, bool) {
 	emergency := s.v.is("", keyKnown, yes) && s.voters.lost(s.v) && !s.birthing()
 	if emergency && !s.serves(n.Name) {
-		for _, plan := range []func(desired.Node) (Step, bool){s.unseal, s.start} {
+		plans := []func(desired.Node) (Step, bool){s.unseal, s.start}
+		if !s.unbuilt() {
+			plans = slices.Insert(plans, 0, s.renewal)
+		}
+		for _, plan := range plans {
 			if step, ok := plan(n); ok && s.mayTry(identify(s.want, step)) {
 				return step, true
 			}
@@ -197,7 +202,7 @@ func (s *situation) free(n desired.Node) (Step, bool) {
 		}
 		return Step{}, false
 	}
-	for _, plan := range []func(desired.Node) (Step, bool){s.unseal, s.account, s.install, s.place, s.enable, s.start} {
+	for _, plan := range []func(desired.Node) (Step, bool){s.renewal, s.unseal, s.account, s.install, s.place, s.enable, s.start} {
 		if step, ok := plan(n); ok && s.mayTry(identify(s.want, step)) {
 			return step, true
 		}

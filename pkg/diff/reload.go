@@ -71,14 +71,39 @@ func (s *situation) refused(n desired.Node) bool {
 // renews says that a node serves a certificate that nobody trusts any more, and
 // that a reload would bring certificates and nothing else. Each node has its own.
 func (s *situation) renews(n desired.Node) bool {
-	served, known := s.v.get(n.Name, keyCert)
-	if !known || served == "current" || served == "stale" {
-		return false
-	}
 	p := s.pending(n)
-	return p.effect() == EffectReload && !slices.ContainsFunc(n.Puts, func(put desired.Put) bool {
-		return put.TLS == "" && slices.ContainsFunc(p.reload, func(i item) bool { return i.put.Path == put.Path })
-	})
+	return s.distrusted(n.Name) && p.effect() == EffectReload && len(certificates(n, p.reload)) == len(p.reload)
+}
+
+// distrusted says that a node serves a certificate that nobody trusts.
+func (s *situation) distrusted(node string) bool {
+	served, known := s.v.get(node, keyCert)
+	return known && served != "current" && served != "stale"
+}
+
+// certificates are those of the items that are certificates and their keys.
+func certificates(n desired.Node, items []item) []item {
+	var out []item
+	for _, i := range items {
+		if slices.ContainsFunc(n.Puts, func(p desired.Put) bool { return p.Path == i.put.Path && p.TLS != "" }) {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// renewal brings certificates, and nothing else, to a Vault that serves nobody
+// and shows one that nobody trusts: it could not even be unsealed. It is repair,
+// and needs no gate.
+func (s *situation) renewal(n desired.Node) (Step, bool) {
+	if s.serves(n.Name) || !s.distrusted(n.Name) || !s.v.is(n.Name, keyService, "active") || !s.rooted(n.Name) {
+		return Step{}, false
+	}
+	renewed := certificates(n, s.pending(n).reload)
+	if len(renewed) == 0 || s.refused(n) {
+		return Step{}, false
+	}
+	return s.reload(n, pending{reload: renewed}), true
 }
 
 // reloaded is when the last reload of a node was tried, by the clock that people's
