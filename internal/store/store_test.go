@@ -59,7 +59,7 @@ func TestMemoryIsWhatWasSavedWithTriesAndLeavesOverIt(t *testing.T) {
 	if m.Known || len(m.Leaves) != 1 {
 		t.Fatalf("before the first save: %+v", m)
 	}
-	m.Known, m.ClusterID = true, "c1"
+	m.Known, m.ClusterID, m.Members = true, "c1", []diff.Member{{Name: "eu-1", Run: "boot/1/1"}}
 	rev, err := s.Save(ctx, "prod-eu", m, rev)
 	must(t, err)
 	must(t, s.Append(ctx, "prod-eu", try(1, diff.OutcomeIntent)))
@@ -69,8 +69,9 @@ func TestMemoryIsWhatWasSavedWithTriesAndLeavesOverIt(t *testing.T) {
 	must(t, s.Grant(ctx, "prod-eu", diff.Leave{Kind: diff.LeaveHold, By: "carol", At: noon}))
 	must(t, s.Lift(ctx, "prod-eu", diff.Leave{Kind: diff.LeaveInit, By: "alice"}))
 
-	want := diff.Memory{Known: true, ClusterID: "c1", Tries: []diff.Try{try(1, diff.OutcomeDone)}, Leaves: []diff.Leave{
-		{Kind: diff.LeaveHold, Node: "eu-2", By: "bob", At: noon}, {Kind: diff.LeaveHold, By: "carol", At: noon}}}
+	want := diff.Memory{Known: true, ClusterID: "c1", Members: []diff.Member{{Name: "eu-1", Run: "boot/1/1", Acted: "boot/1/1"}},
+		Tries: []diff.Try{try(1, diff.OutcomeDone)}, Leaves: []diff.Leave{
+			{Kind: diff.LeaveHold, Node: "eu-2", By: "bob", At: noon}, {Kind: diff.LeaveHold, By: "carol", At: noon}}}
 	for name, s := range map[string]*store.Store{"this process": s, "another": open(t, dir)} {
 		got, at := load(t, s, "prod-eu")
 		if d := cmp.Diff(want, got); d != "" || at != rev+6 {

@@ -199,8 +199,11 @@ func (m Memory) Record(t Try) Memory {
 	m.Tries = append(slices.DeleteFunc(slices.Clone(m.Tries), func(x Try) bool { return x.Step == t.Step }), t)
 	if t.Outcome == OutcomeIntent && (t.Action == ActionStart || t.Action == ActionRestart) {
 		m.Members = slices.Clone(m.Members)
-		i := m.member(t.Node)
-		m.Members[i].Acted = m.Members[i].Run
+		for i, x := range m.Members {
+			if x.Name == t.Node {
+				m.Members[i].Acted = x.Run
+			}
+		}
 	}
 	return m
 }
