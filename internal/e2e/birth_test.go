@@ -7,15 +7,15 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
-	"io"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
-	"filippo.io/age"
 	"filippo.io/age/armor"
+
+	"github.com/vaultfleet/reconciler/internal/throwaway"
 )
 
 // TestAClusterIsBorn is the whole story: empty nodes, one commit and one
@@ -142,7 +142,7 @@ func (l *lab) canaries() []string {
 		lines := strings.Split(string(n.CertKey), "\n")
 		canaries = append(canaries, lines[1])
 	}
-	for _, id := range []Identity{l.identity, l.alice} {
+	for _, id := range []throwaway.Identity{l.identity, l.alice} {
 		b, err := os.ReadFile(id.File)
 		l.must(err)
 		canaries = append(canaries, lineWith(b, "AGE-SECRET-KEY-"))
@@ -179,24 +179,13 @@ func exists(path string) bool {
 }
 
 // open decrypts a file with somebody's identity.
-func (l *lab) open(id Identity, path string) string {
+func (l *lab) open(id throwaway.Identity, path string) string {
 	l.t.Helper()
-	f, err := os.Open(id.File)
+	sealed, err := os.ReadFile(path)
 	l.must(err)
-	defer f.Close()
-	ids, err := age.ParseIdentities(f)
+	plain, err := id.Decrypt(sealed)
 	l.must(err)
-	b, err := os.ReadFile(path)
-	l.must(err)
-	in := io.Reader(bytes.NewReader(b))
-	if bytes.HasPrefix(b, []byte(armor.Header)) {
-		in = armor.NewReader(in)
-	}
-	r, err := age.Decrypt(in, ids...)
-	l.must(err)
-	b, err = io.ReadAll(r)
-	l.must(err)
-	return string(b)
+	return string(plain)
 }
 
 // quoted are the long strings of a JSON text: the shares of a bundle.

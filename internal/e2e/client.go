@@ -3,16 +3,15 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/vaultfleet/reconciler/internal/person"
 )
 
 // A Client is an application of the cluster: every 50 ms it writes and reads
@@ -23,7 +22,7 @@ import (
 // Each write is a new version of the key and names the version that it follows,
 // so that one whose answer was lost can land late, or never, and not in between.
 type Client struct {
-	api       api
+	api       person.API
 	addresses []string
 	stop      context.CancelFunc
 	done      chan struct{} // closed when it has stopped
@@ -109,7 +108,7 @@ func (c *Client) write(ctx context.Context, address string) error {
 	c.mu.Unlock()
 	next := map[string]any{"options": map[string]int{"cas": follows}, "data": map[string]int{"version": follows + 1}}
 	var answer struct{ Data struct{ Version int } }
-	if err := c.api.ask(ctx, http.MethodPut, address, key, next, &answer); err != nil {
+	if err := c.api.Ask(ctx, http.MethodPut, address, key, next, &answer); err != nil {
 		return err // also that an earlier one has landed after all: the next read shows it
 	}
 	c.acknowledged(address, answer.Data.Version, true)
@@ -120,7 +119,7 @@ func (c *Client) read(ctx context.Context, address string) error {
 	var answer struct {
 		Data struct{ Data, Metadata struct{ Version int } }
 	}
-	if err := c.api.ask(ctx, http.MethodGet, address, key, nil, &answer); err != nil {
+	if err := c.api.Ask(ctx, http.MethodGet, address, key, nil, &answer); err != nil {
 		return err
 	}
 	if data := answer.Data; data.Data != data.Metadata {
@@ -184,15 +183,10 @@ func (c *Client) Shows(addresses ...string) error {
 	return nil
 }
 
-// An api speaks to Vault on the nodes as somebody on the switch, with
-// certificates of the rig's CA and no others.
-type api struct {
-	http  *http.Client
-	token string // "": none
-}
-
-func (r *Rig) api(token string) api {
-	return api{token: token, http: &http.Client{
+// api speaks to Vault on the nodes as somebody on the switch, with certificates
+// of the rig's CA and no others.
+func (r *Rig) api(token string) person.API {
+	return person.API{Token: token, Client: &http.Client{
 		// What is asked costs milliseconds; a node that lost its power never answers.
 		Timeout: 2 * time.Second,
 		Transport: &http.Transport{
@@ -200,40 +194,4 @@ func (r *Rig) api(token string) api {
 			TLSClientConfig: &tls.Config{RootCAs: r.CA.Pool},
 		},
 	}}
-}
-
-// ask calls Vault on a node. An answer that is not 2xx is an error; where a
-// standby names the leader instead (307), the leader is asked.
-func (a api) ask(ctx context.Context, method, address, path string, body, answer any) error {
-	var content bytes.Buffer
-	if body != nil {
-		if err := json.NewEncoder(&content).Encode(body); err != nil {
-			return err
-		}
-	}
-	q, err := http.NewRequestWithContext(ctx, method, "https://"+address+":8200/v1/"+path, &content)
-	if err != nil {
-		return err
-	}
-	if a.token != "" {
-		q.Header.Set("X-Vault-Token", a.token)
-	}
-	got, err := a.http.Do(q)
-	if err != nil {
-		return err
-	}
-	defer got.Body.Close()
-	text, err := io.ReadAll(got.Body)
-	if err != nil {
-		return err
-	}
-	if got.StatusCode/100 != 2 {
-		var said struct{ Errors []string }
-		_ = json.Unmarshal(text, &said) // one without errors has only its status to tell
-		return fmt.Errorf("%s %s on %s: %s %q", method, path, address, got.Status, said.Errors)
-	}
-	if answer == nil || len(text) == 0 {
-		return nil
-	}
-	return json.Unmarshal(text, answer)
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/vaultfleet/reconciler/internal/throwaway"
 )
 
 // A lab is a rig with a fleet repo of one cluster on it and everything that an
@@ -23,9 +25,9 @@ type lab struct {
 	repo     string // the fleet repo, a git work tree
 	config   string // reconciler.yaml
 	stores   []string
-	identity Identity // of the reconciler
-	alice    Identity // a holder
-	version  string   // of Vault, in the spec
+	identity throwaway.Identity // of the reconciler
+	alice    throwaway.Identity // a holder
+	version  string             // of Vault, in the spec
 	http     *http.Client
 	said     strings.Builder
 }
@@ -42,7 +44,7 @@ func newLabWith(t *testing.T, options Options) *lab {
 	l := &lab{Rig: rig, t: t, repo: filepath.Join(rig.Dir, "fleet"), config: filepath.Join(rig.Dir, "reconciler.yaml"),
 		stores:   []string{filepath.Join(rig.Dir, "keys-1"), filepath.Join(rig.Dir, "keys-2")},
 		identity: rig.NewIdentity("reconciler"), alice: rig.NewIdentity("alice"), version: "1.21.0"}
-	l.http = rig.api("").http
+	l.http = rig.api("").Client
 	t.Cleanup(l.http.CloseIdleConnections)
 	l.op = rig.Operator(rig.Dir)
 	l.op.Wait = 15 * time.Minute                   // a birth on a machine that has other work, too

@@ -3,10 +3,8 @@
 package e2e
 
 import (
-	"encoding/base64"
 	"net/http"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 )
@@ -32,10 +30,11 @@ func (l *lab) shares() []string {
 func (l *lab) client() *Client {
 	l.t.Helper()
 	node := l.Nodes[0].Address
-	root := l.generateRoot(node)
+	root, err := l.api("").GenerateRoot(l.t.Context(), node, l.shares())
+	l.must(err)
 	put := func(path string, body, answer any) {
 		l.t.Helper()
-		l.must(root.ask(l.t.Context(), http.MethodPut, node, path, body, answer))
+		l.must(root.Ask(l.t.Context(), http.MethodPut, node, path, body, answer))
 	}
 	put("sys/mounts/kv", map[string]any{"type": "kv", "options": map[string]string{"version": "2"}}, nil)
 	put("sys/policies/acl/client", map[string]string{"policy": `
@@ -53,36 +52,10 @@ path "sys/seal" { capabilities = ["update", "sudo"] }`}, nil)
 	return c
 }
 
-// generateRoot makes a root token with alice's shares.
-func (l *lab) generateRoot(node string) api {
-	l.t.Helper()
-	nobody := l.api("")
-	var begun struct{ Nonce, OTP string }
-	l.must(nobody.ask(l.t.Context(), http.MethodPut, node, "sys/generate-root/attempt", map[string]string{}, &begun))
-	var done struct {
-		Complete bool
-		Encoded  string `json:"encoded_token"`
-	}
-	for _, share := range l.shares() {
-		if !done.Complete {
-			l.must(nobody.ask(l.t.Context(), http.MethodPut, node, "sys/generate-root/update", map[string]string{"key": share, "nonce": begun.Nonce}, &done))
-		}
-	}
-	token, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(done.Encoded, "="))
-	l.must(err)
-	for i := range token {
-		token[i] ^= begun.OTP[i%len(begun.OTP)]
-	}
-	return l.api(string(token))
-}
-
 // unsealByHand opens a node as a person does, with alice's shares.
 func (l *lab) unsealByHand(n *Node) {
 	l.t.Helper()
-	for _, share := range l.shares() {
-		var status struct{ Sealed bool }
-		l.must(l.api("").ask(l.t.Context(), http.MethodPut, n.Address, "sys/unseal", map[string]string{"key": share}, &status))
-	}
+	l.must(l.api("").Unseal(l.t.Context(), n.Address, l.shares()))
 	l.must(Until(n.Name+" is unsealed", time.Minute, func() bool { return l.sealStatus(n, `"sealed":false`) }))
 }
 

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/vaultfleet/reconciler/internal/throwaway"
 )
 
 // Account is the account on the nodes that the reconciler logs in with.
@@ -39,10 +41,10 @@ type Options struct {
 // two rigs on one machine do not meet.
 type Rig struct {
 	Nodes      []*Node
-	Dir        string // the rig's own files; gone with the rig
-	Key        string // path of the private key that Account accepts
-	KnownHosts string // path of a known_hosts that holds every node's keys
-	CA         *CA    // signs the certificate of every node
+	Dir        string        // the rig's own files; gone with the rig
+	Key        string        // path of the private key that Account accepts
+	KnownHosts string        // path of a known_hosts that holds every node's keys
+	CA         *throwaway.CA // signs the certificate of every node
 
 	t       *testing.T
 	name    string
@@ -130,6 +132,14 @@ func recipe(args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
+// NewIdentity makes an age key pair; its file is named for it.
+func (r *Rig) NewIdentity(name string) throwaway.Identity {
+	r.t.Helper()
+	id, err := throwaway.NewIdentity(filepath.Join(r.Dir, name+".key"))
+	r.must(err)
+	return id
+}
+
 // prepare makes all of the rig that exists while its nodes are off.
 func (r *Rig) prepare(base string) error {
 	var err error
@@ -139,7 +149,7 @@ func (r *Rig) prepare(base string) error {
 	if err := r.makeKey(); err != nil {
 		return err
 	}
-	if r.CA, err = NewCA(); err != nil {
+	if r.CA, err = throwaway.NewCA(); err != nil {
 		return err
 	}
 	for i := range r.options.Nodes {

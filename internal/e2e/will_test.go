@@ -49,7 +49,7 @@ func TestAHumansWillIsLeftAlone(t *testing.T) {
 
 	l.part("sealed-by-hand", func() {
 		n := l.leader() // the only node on which Vault allows it
-		l.must(client.api.ask(l.t.Context(), http.MethodPut, n.Address, "sys/seal", nil, nil))
+		l.must(client.api.Ask(l.t.Context(), http.MethodPut, n.Address, "sys/seal", nil, nil))
 		l.leftAlone(n, 5, "sealed-by-hand", "vault operator unseal")
 		n.Reboot()
 		l.comesBackSealed(n)

@@ -1,6 +1,4 @@
-//go:build linux
-
-package e2e
+package throwaway
 
 import (
 	"crypto/ecdsa"
@@ -31,7 +29,7 @@ func NewCA() (*CA, error) {
 	}
 	template := &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
-		Subject:               pkix.Name{CommonName: "rig CA"},
+		Subject:               pkix.Name{CommonName: "throw-away CA"},
 		NotBefore:             time.Now().Add(-time.Hour),
 		NotAfter:              time.Now().AddDate(1, 0, 0),
 		IsCA:                  true,
