@@ -31,7 +31,8 @@ type Options struct {
 
 // Fleet is some nodes that run.
 type Fleet struct {
-	Nodes []*Node
+	Nodes  []*Node
+	Shared string // folder that all nodes see
 
 	run string // folder of the sockets; their names must be short
 }
@@ -55,16 +56,16 @@ func (f *Fleet) boot(o Options) error {
 			return err
 		}
 	}
-	self := filepath.Join(o.Dir, "shim")
+	self := filepath.Join(o.Dir, "reconciler")
 	if err := copySelf(self); err != nil {
 		return fmt.Errorf("copy this program for the nodes: %w", err)
 	}
-	shared := filepath.Join(o.Dir, "shared")
-	if err := os.Mkdir(shared, 0o700); err != nil {
+	f.Shared = filepath.Join(o.Dir, "shared")
+	if err := os.Mkdir(f.Shared, 0o700); err != nil {
 		return err
 	}
 	if who := worker(); who.other {
-		if err := os.Chown(shared, int(who.uid), int(who.gid)); err != nil {
+		if err := os.Chown(f.Shared, int(who.uid), int(who.gid)); err != nil {
 			return err
 		}
 	}
@@ -73,7 +74,7 @@ func (f *Fleet) boot(o Options) error {
 		return err
 	}
 	for i, name := range o.Nodes {
-		n, err := newNode(name, filepath.Join(o.Dir, name), filepath.Join(f.run, strconv.Itoa(i)), self, shared, worker())
+		n, err := newNode(name, filepath.Join(o.Dir, name), filepath.Join(f.run, strconv.Itoa(i)), self, f.Shared, worker())
 		if err != nil {
 			drop(listeners[i:])
 			return fmt.Errorf("make node %s: %w", name, err)

@@ -119,7 +119,7 @@ func (r *run) forecastHeld(t loop.Turned) {
 		return
 	}
 	forecast := diff.Simulate(r.spec.Cluster, t.Have, t.Memory, wave)
-	r.Pass(stabilization + 1e9)
+	r.Pass(Stabilization + 1e9)
 	now := loop.Look(context.Background(), r.Ports(), r.spec)
 	facts := diff.Facts(r.spec.Cluster, now.Have, now.Memory)
 	for _, f := range forecast {

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// stabilization is how long autopilot watches a new server before it lets it
+// Stabilization is how long autopilot watches a new server before it lets it
 // vote (Vault's default server_stabilization_time).
-const stabilization = 10 * time.Second
+const Stabilization = 10 * time.Second
 
 // Raft is one raft cluster: what its members agree on, whichever of them run.
 type Raft struct {
@@ -23,6 +23,8 @@ type Raft struct {
 	Root    bool   // the root token of init still works
 	Cred    bool   // the reconciler has a credential
 	Secret  string // that opens it
+	// Watch is the cluster's server_stabilization_time.
+	Watch time.Duration
 }
 
 // Peer is one member of a raft cluster.
@@ -56,7 +58,7 @@ func (v *Vault) Init(id string, shares, threshold int, now time.Time) error {
 		return fmt.Errorf("400 Vault is already initialized")
 	}
 	v.Raft = &Raft{ID: id, Members: map[string]*Peer{v.ID: {Voter: true, Joined: now}}, Shares: shares, Thresh: threshold,
-		Root: true, Devices: map[string]Device{}}
+		Root: true, Devices: map[string]Device{}, Watch: Stabilization}
 	return nil
 }
 
@@ -120,7 +122,7 @@ func (r *Raft) Tick(servers []*Vault, now time.Time) {
 	for _, v := range servers {
 		if v.Raft == r && v.Open {
 			v.Applied = r.Index
-			if p := r.Members[v.ID]; p != nil && !p.Voter && now.Sub(p.Joined) >= stabilization {
+			if p := r.Members[v.ID]; p != nil && !p.Voter && now.Sub(p.Joined) >= r.Watch {
 				p.Voter = true
 			}
 		}

@@ -95,6 +95,8 @@ func (p *process) answer(r *http.Request, at string, in object) (int, any, error
 		return p.init(in)
 	case at == "sys/unseal" && write:
 		return p.unsealBy(in)
+	case at == "sys/generate-root/attempt", at == "sys/generate-root/update" && write:
+		return p.generateRoot(r.Method, path.Base(at), in)
 	}
 	code, out := http.StatusOK, any(nil)
 	err := p.with(func(c *cluster) (err error) {
@@ -222,20 +224,29 @@ func (p *process) unsealBy(in object) (int, any, error) {
 		p.shares, p.nonce = nil, ""
 		return p.status()
 	}
-	given, _ := in["key"].(string)
-	share, err := hex.DecodeString(given)
+	share, err := parseShare(in)
 	if err != nil {
-		if share, err = base64.StdEncoding.DecodeString(given); err != nil {
-			return 0, nil, refusal{http.StatusBadRequest, "'key' must be a valid hex or base64 string"}
-		}
-	}
-	if len(share) != 33 {
-		return 0, nil, refusal{http.StatusBadRequest, fmt.Sprintf("invalid key: key is shorter than minimum 16 bytes or longer than 33, it has %d", len(share))}
+		return 0, nil, err
 	}
 	if err := p.unseal(share); err != nil {
 		return 0, nil, err
 	}
 	return p.status()
+}
+
+// parseShare is the share in the field key of a request.
+func parseShare(in object) ([]byte, error) {
+	given, _ := in["key"].(string)
+	share, err := hex.DecodeString(given)
+	if err != nil {
+		if share, err = base64.StdEncoding.DecodeString(given); err != nil {
+			return nil, refusal{http.StatusBadRequest, "'key' must be a valid hex or base64 string"}
+		}
+	}
+	if len(share) != 33 {
+		return nil, refusal{http.StatusBadRequest, fmt.Sprintf("invalid key: key is shorter than minimum 16 bytes or longer than 33, it has %d", len(share))}
+	}
+	return share, nil
 }
 
 // logical is what the leader answers; a standby asks it.

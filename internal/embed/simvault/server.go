@@ -44,6 +44,7 @@ type process struct {
 	open   bool       // as this process was last seen, for the log
 	shares [][]byte   // of an unsealing under way
 	nonce  string
+	making rooting // of a root token
 }
 
 // serve is `vault server -config=PATH`.
@@ -297,15 +298,18 @@ func (p *process) begin(shares, threshold int) (parts [][]byte, root string, err
 	if parts, err = split(key, shares, threshold); err != nil {
 		return nil, "", err
 	}
-	root = "hvs." + text(24)
-	err = p.shared.locked(func() error {
+	root = newRoot()
+	err = p.shared.locked(func() (err error) {
 		m := p.self()
 		if err := m.Init(uuid(), shares, threshold, time.Now()); err != nil {
 			return err
 		}
+		if m.Raft.Watch, err = p.shared.stabilization(); err != nil {
+			return err
+		}
 		c := &cluster{Raft: m.Raft, Servers: map[string]*server{m.ID: m}, Key: hash(string(key)), Name: p.config.clusterIs,
-			Access: access{Tokens: map[string]token{hash(root): {Accessor: text(18), Policies: []string{"root"}}},
-				Policies: map[string]string{"default": ""}, Roles: map[string]role{}}}
+			Access: access{Tokens: map[string]token{}, Policies: map[string]string{"default": ""}, Roles: map[string]role{}}}
+		c.Access.admit(root)
 		if c.Name == "" {
 			c.Name = "vault-cluster-" + text(6)
 		}
@@ -339,13 +343,7 @@ func (p *process) unseal(share []byte) error {
 		}
 		parts := p.shares
 		p.shares, p.nonce = nil, ""
-		key, err := parts[0], error(nil)
-		if c.Raft.Thresh > 1 {
-			key, err = combine(parts)
-		} else {
-			key = key[:len(key)-1]
-		}
-		if err != nil || hash(string(key)) != c.Key {
+		if !c.opens(parts) {
 			return refusal{http.StatusBadRequest, "unable to retrieve unseal keys: cipher: message authentication failed"}
 		}
 		m := p.me(c)
