@@ -15,6 +15,9 @@ import (
 	"runtime/debug"
 	"syscall"
 	_ "time/tzdata" // windows are told in zones, and a bare host may know none
+
+	"github.com/vaultfleet/reconciler/internal/embed"
+	"github.com/vaultfleet/reconciler/internal/embed/simvault"
 )
 
 // Exit codes, a promise (docs/operations.md).
@@ -26,6 +29,8 @@ const (
 )
 
 func main() {
+	simvault.Main()
+	embed.Main()
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 

@@ -76,6 +76,7 @@ func newRoot(a *app) *cobra.Command {
 		newTakeover(a),
 		newKeys(a),
 		newCheck(a),
+		newDemo(a),
 	)
 	return root
 }

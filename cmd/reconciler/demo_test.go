@@ -1,0 +1,121 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/vaultfleet/reconciler/internal/embed"
+)
+
+// demonstrate is the demo as a process of its own.
+func demonstrate(t *testing.T, flags ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	check(t, err)
+	cmd := exec.Command(self, append([]string{"demo", "--fast"}, flags...)...)
+	cmd.Args[0] = "reconciler"
+	cmd.Env = append(os.Environ(), "TMPDIR="+reachable(t))
+	return cmd
+}
+
+// reachable is a temporary folder that everybody can reach, as /tmp is.
+func reachable(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "demo")
+	check(t, err)
+	t.Cleanup(func() { check(t, os.RemoveAll(dir)) })
+	check(t, os.Chmod(dir, 0o755))
+	return dir
+}
+
+func TestTheDemoTellsItsStory(t *testing.T) {
+	t.Parallel()
+	cmd := demonstrate(t)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if acts := bytes.Count(out, []byte("\n① ")) + bytes.Count(out, []byte("\n⑥ ")); acts != 2 || bytes.Contains(out, []byte("✗")) || bytes.Count(out, []byte("  ✓ ")) < 15 {
+		t.Errorf("the story is\n%s", out)
+	}
+	leftovers(t, cmd, string(out))
+}
+
+// TestTheDemoLeavesNothingBehind stops it in the middle of things.
+func TestTheDemoLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	for _, at := range []struct {
+		line   string
+		signal syscall.Signal
+	}{
+		{"eu-3 is 127.", syscall.SIGINT},
+		{"eu-1  start  ✔", syscall.SIGTERM},
+		{"eu-2  unseal  ✔", syscall.SIGHUP},
+	} {
+		t.Run(at.line, func(t *testing.T) {
+			t.Parallel()
+			cmd := demonstrate(t)
+			pipe, err := cmd.StdoutPipe()
+			check(t, err)
+			var said strings.Builder
+			cmd.Stderr = &said
+			check(t, cmd.Start())
+			sent := false
+			for lines := bufio.NewScanner(pipe); lines.Scan(); {
+				said.WriteString(lines.Text() + "\n")
+				if !sent && strings.Contains(lines.Text(), at.line) {
+					sent = true
+					check(t, cmd.Process.Signal(at.signal))
+				}
+			}
+			_ = cmd.Wait() // its exit code is checked below
+			if code := cmd.ProcessState.ExitCode(); code != exitInterrupted || !sent {
+				t.Errorf("it exits %d, want %d\n%s", code, exitInterrupted, said.String())
+			}
+			leftovers(t, cmd, said.String())
+		})
+	}
+}
+
+var loopback = regexp.MustCompile(`127\.\d+\.\d+\.\d+`)
+
+// leftovers finds what a demo that has ended left behind.
+func leftovers(t *testing.T, cmd *exec.Cmd, said string) {
+	t.Helper()
+	var dir string
+	for _, v := range cmd.Env {
+		if after, ok := strings.CutPrefix(v, "TMPDIR="); ok {
+			dir = after
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	check(t, err)
+	for _, e := range entries {
+		t.Errorf("it leaves %s", e.Name())
+	}
+	environments, err := filepath.Glob("/proc/[0-9]*/environ")
+	check(t, err)
+	for _, path := range environments {
+		if env, err := os.ReadFile(path); err == nil && bytes.Contains(env, []byte(embed.RootVariable+"="+dir)) {
+			t.Errorf("it leaves process %s", path)
+		}
+	}
+	for _, address := range loopback.FindAllString(said, -1) {
+		for _, port := range []string{"2222", "8200", "8201"} {
+			if c, err := net.Dial("tcp", net.JoinHostPort(address, port)); err == nil {
+				c.Close()
+				t.Errorf("somebody still listens at %s:%s", address, port)
+			}
+		}
+	}
+}

@@ -1,0 +1,154 @@
+package demo
+
+import (
+	"context"
+)
+
+const config = "etc/vault.d/vault.hcl"
+
+// acts are the story.
+func (s *story) acts() []act {
+	inSync := s.claim("the fleet is in sync: a plan has nothing to do", s.inSync)
+	return []act{{
+		"A cluster is born",
+		"A commit describes three nodes. They are bare machines; a person allows the birth, once, and holds a\nthreshold of the shares.",
+		[]step{
+			quietly(s.release(s.Older)),
+			s.commit("A cluster of three", s.version("1.21.0", s.Older)...),
+			s.lock(s.Older),
+			s.run(0, "validate "+s.Repo),
+			s.run(0, "approve --init "+Cluster+" --reason 'the demo'"),
+			s.run(8, "apply --yes", "confirm-keys"),
+			s.run(0, "keys confirm "+Cluster+" --identity "+s.Holder.File),
+			s.run(0, "apply --yes"),
+			s.run(0, "status", "leader"),
+			s.claim("three nodes are unsealed, and one of them leads", s.serves(3)),
+			inSync,
+		},
+	}, {
+		"A commit changes what a reload takes up",
+		"The log level is one of the keys that Vault takes up on SIGHUP.",
+		[]step{
+			s.remember,
+			s.commit("Log more", Edit{environmentFile, "log_level: info", "log_level: debug"}),
+			s.run(2, "plan --detailed-exitcode", "log_level", "reload"),
+			s.watching(s.run(0, "apply --yes")),
+			s.claim("nobody was restarted: every Vault is the process that it was", s.restarted(nil)),
+			s.claim("no node stopped serving for a moment", s.down(0)),
+			inSync,
+		},
+	}, s.roll(), {
+		"Somebody edits a node by hand",
+		"At night, on eu-2, and nobody is told.",
+		[]step{
+			s.remember,
+			s.editNode("eu-2", config, `"debug"`, `"trace"`),
+			s.run(2, "plan --detailed-exitcode", "eu-2", "vault.hcl"),
+			s.run(0, "why "+Cluster, "is not any more"),
+			s.run(0, "apply --yes"),
+			s.claim("eu-2 has the file of the commit again", s.holds("eu-2", config, `"debug"`)),
+			s.claim("nobody was restarted for it", s.restarted(nil)),
+			inSync,
+		},
+	}, {
+		"A bad commit",
+		"A slip of the fingers reaches the branch.",
+		[]step{
+			s.remember,
+			s.commit("Newer is better", Edit{clusterFile, "vault: {version: " + s.Newer + "}", "vault: {verison: " + s.Newer + "}"}),
+			s.run(1, "validate "+s.Repo, "verison", "did you mean"),
+			s.run(1, "run --once", "verison"),
+			s.claim("nobody was restarted, and all three serve", s.all(s.restarted(nil), s.serves(3))),
+			s.commit("Spell it right", Edit{clusterFile, "vault: {verison: " + s.Newer + "}", "vault: {version: " + s.Newer + "}"}),
+			s.run(0, "run --once"),
+			inSync,
+		},
+	}, {
+		"Somebody seals the leader on purpose",
+		"A person with a threshold of shares makes a root token and seals the node that leads. Another one takes\nover. A machine that unsealed it again would undo what a person wanted.",
+		[]step{
+			s.remember,
+			s.sealLeader,
+			s.run(5, "apply --yes", "sealed-by-hand"),
+			s.run(5, "why "+Cluster, "sealed-by-hand", "vault operator unseal"),
+			s.run(5, "status", "sealed"),
+			s.claim("the node is still sealed, and the other two serve", s.all(s.restarted(nil), s.leftSealed, s.serves(2))),
+		},
+	}}
+}
+
+// roll is the act of a new version or, where there is only one, of a change that
+// needs a restart.
+func (s *story) roll() act {
+	if s.Older == s.Newer {
+		return act{
+			"A commit changes what needs a restart",
+			"Vault reads this key only when it starts. The leader is the last one.",
+			[]step{
+				s.remember,
+				s.commit("No page", Edit{clusterFile, "ui: true", "ui: false"}),
+				s.run(2, "plan --detailed-exitcode", "restart"),
+				s.watching(s.run(0, "apply --yes")),
+				s.claim("all were restarted, the leader last", s.restarted(nodes())),
+				s.claim("never were two nodes down at once", s.down(1)),
+				s.claim("the fleet is in sync: a plan has nothing to do", s.inSync),
+			},
+		}
+	}
+	return act{
+		"A commit asks for a newer Vault",
+		"The release's signature is checked and its digest locked; the binary is on all nodes before the first one\nis restarted. The leader is the last one.",
+		[]step{
+			s.remember,
+			quietly(s.release(s.Newer)),
+			s.lock(s.Newer),
+			s.commit("Vault "+s.Newer, s.version(s.Older, s.Newer)...),
+			s.run(2, "plan --detailed-exitcode", s.Newer, "no way back"),
+			s.watching(s.run(0, "apply --yes")),
+			s.claim("every Vault says that it is "+s.Newer, s.runs(s.Newer)),
+			s.claim("all were restarted, the leader last", s.restarted(nodes())),
+			s.claim("never were two nodes down at once", s.down(1)),
+			s.claim("the fleet is in sync: a plan has nothing to do", s.inSync),
+		},
+	}
+}
+
+// version is the edit that asks for another version.
+func (s *story) version(from, to string) []Edit {
+	if from == to {
+		return nil
+	}
+	return []Edit{{clusterFile, "vault: {version: " + from + "}", "vault: {version: " + to + "}"}}
+}
+
+// lock checks a release and commits its digests.
+func (s *story) lock(version string) step {
+	lock := s.run(0, "lock "+version+" --platform "+Platform()+" --fleet "+s.Repo, version+" is signed by")
+	return func(ctx context.Context) error {
+		if err := lock(ctx); err != nil {
+			return err
+		}
+		return s.commit("Lock " + version)(ctx)
+	}
+}
+
+// release puts a version into the mirror, unless it is there.
+func (s *story) release(version string) func() error {
+	return func() error {
+		if s.Real {
+			return nil
+		}
+		return s.Simulate(version)
+	}
+}
+
+func (s *story) all(holds ...func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		for _, h := range holds {
+			if err := h(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
