@@ -6,16 +6,21 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
+	goversion "github.com/hashicorp/go-version"
 	"github.com/spf13/cobra"
 
 	"github.com/vaultfleet/reconciler/internal/demo"
+	"github.com/vaultfleet/reconciler/internal/embed"
 )
 
 func newDemo(a *app) *cobra.Command {
@@ -27,12 +32,19 @@ func newDemo(a *app) *cobra.Command {
 			"each with an SSH server and a systemd of its own, a fleet repo, a release mirror, and Vault simulators\n" +
 			"(not Vault). The nodes are reached, probed and changed by the same code as real ones. Every claim is\n" +
 			"looked up on the nodes; one that does not hold ends the story with exit code 1.\n\n" +
+			"With --vault or --download the servers are Vault: local processes, confined to their node's folder,\n" +
+			"which needs root or user namespaces. Given twice, the story upgrades from the older to the newer.\n\n" +
 			"Everything is in one folder and ends with the story. With --keep the fleet stays until Ctrl-C.",
 		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return d.play(cmd.Context()) },
 	}
-	cmd.Flags().BoolVar(&d.keep, "keep", false, "leave the fleet running after the story, to play with, until Ctrl-C")
-	cmd.Flags().BoolVar(&d.fast, "fast", false, "no pauses to read in")
+	flags := cmd.Flags()
+	flags.BoolVar(&d.keep, "keep", false, "leave the fleet running after the story, to play with, until Ctrl-C")
+	flags.BoolVar(&d.fast, "fast", false, "no pauses to read in")
+	flags.StringArrayVar(&d.vaults, "vault", nil, "`PATH` of a Vault binary to play it with; may be given twice")
+	flags.StringArrayVar(&d.downloads, "download", nil, "`VERSION` of Vault to download, verify and play it with; may be given twice")
+	flags.StringVar(&d.source, "source", "https://releases.hashicorp.com", "`URL` of a mirror to download from, laid out like releases.hashicorp.com")
+	flags.StringArrayVar(&d.keys, "release-key", nil, "`FILE` with an armored key whose signature counts beside HashiCorp's; may be repeated")
 	return cmd
 }
 
@@ -40,15 +52,27 @@ func newDemo(a *app) *cobra.Command {
 type demonstration struct {
 	*app
 	keep, fast bool
+	vaults     []string
+	downloads  []string
+	source     string
+	keys       []string
 }
 
+const (
+	// watch is how long a simulated Vault watches a new server before it votes;
+	// Vault takes 10 seconds.
+	watch = 2 * time.Second
+	// reading is the time to read between two acts.
+	reading = 2 * time.Second
+)
+
 func (d *demonstration) play(ctx context.Context) (err error) {
-	if err := d.formats("text"); err != nil {
+	if err := d.possible(); err != nil {
 		return err
 	}
-	if runtime.GOOS != "linux" {
-		return &exitError{code: exitFailed, err: errors.New("the demo's nodes are Linux hosts, and this is none"),
-			hint: "run it in a Linux machine or container with Go: go run ./cmd/reconciler demo"}
+	releases, err := d.releases(ctx)
+	if err != nil {
+		return err
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP) // a terminal that is closed must leave nothing behind either
 	defer stop()
@@ -57,23 +81,119 @@ func (d *demonstration) play(ctx context.Context) (err error) {
 		return fmt.Errorf("make a folder for the demo: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	stage, err := demo.NewStage(demo.Options{Dir: dir, Watch: watch})
+	options := demo.Options{Dir: dir, Watch: watch}
+	what := "Vault simulator, not Vault"
+	if d.real() {
+		options.Vault, options.Watch, what = true, 0, "Vault as local processes"
+	}
+	if len(d.downloads) > 0 {
+		options.Source, options.Keys = d.source, d.keys
+	}
+	stage, err := demo.NewStage(options)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, stage.Close()) }()
-	d.say("Vault simulator, not Vault: three machines are made in %s.", dir)
+	d.say("%s: three machines are made in %s.", what, dir)
 	for _, n := range stage.Fleet.Nodes {
 		d.say("  %s is %s", n.Name, n.Address)
 	}
-	how := demo.Telling{Command: d.command, Out: d.stdout, Styled: d.colored(d.stdout), Pause: reading, Older: "1.21.0", Newer: "1.21.1"}
+	for _, r := range releases {
+		if err := r.supply(stage); err != nil {
+			return fmt.Errorf("lay out Vault %s: %w", r.version, err)
+		}
+	}
+	return d.tell(ctx, stage, releases)
+}
+
+// real says that the servers are Vault.
+func (d *demonstration) real() bool { return len(d.vaults)+len(d.downloads) > 0 }
+
+// possible refuses what cannot be played, or not here.
+func (d *demonstration) possible() error {
+	if err := d.formats("text"); err != nil {
+		return err
+	}
+	switch {
+	case runtime.GOOS != "linux":
+		return &exitError{code: exitFailed, err: errors.New("the demo's nodes are Linux hosts, and this is none"),
+			hint: "run it in a Linux machine or container with Go: go run ./cmd/reconciler demo"}
+	case len(d.vaults) > 0 && len(d.downloads) > 0:
+		return usage("give one of them, or the other", "--vault and --download do not go together")
+	case len(d.vaults) > 2 || len(d.downloads) > 2:
+		return usage("give an older version and a newer one", "the story is about two versions at most")
+	case !d.real():
+		return nil
+	}
+	if err := embed.Confines(); err != nil {
+		return &exitError{code: exitFailed, err: fmt.Errorf("confine Vault to the folder of its node: %w", err),
+			hint: "run it as root, or allow user namespaces: sysctl kernel.unprivileged_userns_clone=1 (Debian), kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu)"}
+	}
+	return nil
+}
+
+// supplied is a version for the story, and how the stage's source comes to have
+// it.
+type supplied struct {
+	version string
+	supply  func(*demo.Stage) error
+}
+
+// releases are the versions of the story, the older first.
+func (d *demonstration) releases(ctx context.Context) ([]supplied, error) {
+	var found []supplied
+	for _, path := range d.vaults {
+		version, err := versionOf(ctx, path)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, supplied{version, func(s *demo.Stage) error { return s.Release(version, path) }})
+	}
+	for _, version := range d.downloads {
+		found = append(found, supplied{version, func(*demo.Stage) error { return nil }})
+	}
+	if len(found) == 0 {
+		for _, version := range []string{"1.21.0", "1.21.1"} {
+			found = append(found, supplied{version, func(s *demo.Stage) error { return s.Simulate(version) }})
+		}
+	}
+	for _, f := range found {
+		v, err := goversion.NewVersion(f.version)
+		if err != nil || v.Segments()[0] != 1 {
+			return nil, usage("give a version such as 1.21.0; from 2.0 on a person's root token needs another one first", "the story is about Vault 1, not %q", f.version)
+		}
+	}
+	slices.SortFunc(found, func(a, b supplied) int {
+		return goversion.Must(goversion.NewVersion(a.version)).Compare(goversion.Must(goversion.NewVersion(b.version)))
+	})
+	return found, nil
+}
+
+var vaultVersion = regexp.MustCompile(`^Vault v([0-9][0-9A-Za-z.+-]*)`)
+
+// versionOf asks a binary.
+func versionOf(ctx context.Context, path string) (string, error) {
+	out, err := exec.CommandContext(ctx, path, "version").Output()
+	if err != nil {
+		return "", fmt.Errorf("ask %s for its version: %w", path, err)
+	}
+	found := vaultVersion.FindSubmatch(out)
+	if found == nil {
+		return "", fmt.Errorf("%s is not Vault: its version is %.80q", path, out)
+	}
+	return string(found[1]), nil
+}
+
+func (d *demonstration) tell(ctx context.Context, stage *demo.Stage, releases []supplied) error {
+	how := demo.Telling{Command: d.command, Out: d.stdout, Styled: d.colored(d.stdout), Pause: reading,
+		Older: releases[0].version, Newer: releases[len(releases)-1].version}
 	if d.fast {
 		how.Pause = 0
 	}
 	began := time.Now()
 	if err := demo.Tell(ctx, stage, how); err != nil {
 		if d.keep && ctx.Err() == nil {
-			fmt.Fprintf(d.stderr, "reconciler: error: %v\nreconciler: hint: the fleet runs in %s until Ctrl-C, for you to look into it\n", err, dir)
+			fmt.Fprintf(d.stderr, "reconciler: error: %v\nreconciler: hint: the fleet runs in %s until Ctrl-C, for you to look into it\n", err, stage.Dir)
 			<-ctx.Done()
 		}
 		return err
@@ -85,14 +205,6 @@ func (d *demonstration) play(ctx context.Context) (err error) {
 	}
 	return nil
 }
-
-const (
-	// watch is how long a simulated Vault watches a new server before it votes;
-	// Vault takes 10 seconds.
-	watch = 2 * time.Second
-	// reading is the time to read between two acts.
-	reading = 2 * time.Second
-)
 
 // command runs a command line of the product, in this very program.
 func (d *demonstration) command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -112,6 +224,7 @@ func (d *demonstration) next(s *demo.Stage) {
 	d.say("  alias r='%s --config %s'", filepath.Join(s.Dir, "nodes", "reconciler"), s.Config)
 	d.say("  cd %s     # edit, git commit -am …: the reconciler follows this branch", s.Repo)
 	d.say("  r plan; r apply; r status; r why %s; r run", demo.Cluster)
-	d.say("  ssh -i %s -o UserKnownHostsFile=%s -p %d reconciler@%s 'systemctl stop vault'", filepath.Join(s.Dir, "ssh.key"), filepath.Join(s.Dir, "known_hosts"), 2222, n.Address)
+	d.say("  ssh -i %s -o UserKnownHostsFile=%s -p %d %s@%s 'systemctl stop vault'",
+		filepath.Join(s.Dir, "ssh.key"), filepath.Join(s.Dir, "known_hosts"), embed.Port, embed.Account, n.Address)
 	d.say("  the files of %s are in %s", n.Name, n.Root)
 }

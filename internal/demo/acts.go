@@ -13,7 +13,6 @@ func (s *story) acts() []act {
 		"A cluster is born",
 		"A commit describes three nodes. They are bare machines; a person allows the birth, once, and holds a\nthreshold of the shares.",
 		[]step{
-			quietly(s.release(s.Older)),
 			s.commit("A cluster of three", s.version("1.21.0", s.Older)...),
 			s.lock(s.Older),
 			s.run(0, "validate "+s.Repo),
@@ -100,7 +99,6 @@ func (s *story) roll() act {
 		"The release's signature is checked and its digest locked; the binary is on all nodes before the first one\nis restarted. The leader is the last one.",
 		[]step{
 			s.remember,
-			quietly(s.release(s.Newer)),
 			s.lock(s.Newer),
 			s.commit("Vault "+s.Newer, s.version(s.Older, s.Newer)...),
 			s.run(2, "plan --detailed-exitcode", s.Newer, "no way back"),
@@ -129,16 +127,6 @@ func (s *story) lock(version string) step {
 			return err
 		}
 		return s.commit("Lock " + version)(ctx)
-	}
-}
-
-// release puts a version into the mirror, unless it is there.
-func (s *story) release(version string) func() error {
-	return func() error {
-		if s.Real {
-			return nil
-		}
-		return s.Simulate(version)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -60,12 +61,14 @@ func (s *Stage) layRepo() error {
 // here are the edits that make the example a fleet on this machine.
 func (s *Stage) here() []Edit {
 	edits := []Edit{
-		{fleetFile, "https://releases.hashicorp.com", `"file://` + s.mirror.Dir + `"`},
+		{fleetFile, "https://releases.hashicorp.com", strconv.Quote(s.source)},
 		{fleetFile, "port: 22}", "port: 2222}"},
 		{fleetFile, "rollout:\n  rings:\n    - {environment: lab, soak: 2h}\n    - {environment: production, at_once: 2}\n", ""},
 		{clusterFile, "mode: observe", "mode: enforce"},
 		{clusterFile, ", ssh: {address: eu-2.mgmt.internal}", ""},
 		{clusterFile, "rollout: {approval: none, pause: 30s}\n", ""},
+		{clusterFile, "0.0.0.0:8200", "{address}:8200"},
+		{environmentFile, "{path: syslog, type: syslog}", "{path: second, type: file, options: {file_path: /var/log/vault/second.log}}"},
 		{clusterFile, "rules: production", "rules: learning"}, // which lets nodes live on loopback
 	}
 	for i, n := range s.Fleet.Nodes {

@@ -36,6 +36,14 @@ type Options struct {
 	// Watch is how long a simulated Vault watches a new server before that one
 	// votes; zero: as long as Vault does.
 	Watch time.Duration
+	// Vault is what runs: the simulator or, with true, whatever [Stage.Release]
+	// put into the mirror, confined to its node's folder.
+	Vault bool
+	// Source is where releases come from (releases.source of fleet.yaml); empty:
+	// the stage's mirror. Keys are files with keys whose signatures count there,
+	// beside HashiCorp's.
+	Source string
+	Keys   []string
 }
 
 // Stage is a fleet of three nodes and all that an operator has beside it.
@@ -49,6 +57,8 @@ type Stage struct {
 	ca     *throwaway.CA
 	own    throwaway.Identity // the reconciler's
 	mirror *throwaway.Mirror
+	source string   // of releases
+	keys   []string // that sign them
 }
 
 // NewStage makes a stage, with machines that run and that nothing is on. The
@@ -82,7 +92,7 @@ func (s *Stage) set(o Options) (err error) {
 	if err := os.Mkdir(s.at("nodes"), 0o755); err != nil {
 		return err
 	}
-	if s.Fleet, err = embed.New(embed.Options{Dir: s.at("nodes"), Nodes: nodes(), Key: login}); err != nil {
+	if s.Fleet, err = embed.New(embed.Options{Dir: s.at("nodes"), Nodes: nodes(), Key: login, Confined: o.Vault}); err != nil {
 		return err
 	}
 	if o.Watch != 0 {
@@ -101,6 +111,10 @@ func (s *Stage) set(o Options) (err error) {
 	}
 	if s.mirror, err = throwaway.NewMirror(s.at("releases")); err != nil {
 		return err
+	}
+	s.source, s.keys = o.Source, o.Keys
+	if o.Source == "" {
+		s.source, s.keys = "file://"+s.mirror.Dir, []string{s.at("releases.asc")}
 	}
 	if err := s.settings(); err != nil {
 		return err
@@ -130,6 +144,10 @@ func (s *Stage) settings() error {
 	for _, n := range s.Fleet.Nodes {
 		known.WriteString(n.HostKey + "\n")
 	}
+	folder, ok := strings.CutPrefix(s.source, "file://")
+	if !ok {
+		folder = s.mirror.Dir // which nothing is taken from
+	}
 	text := fmt.Sprintf(`fleets:
   - {repo: %q, branch: main, path: ., interval: 2s}
 trust:
@@ -147,7 +165,7 @@ identities: [%s]
 holders: {%s: %s}
 state: %s
 key_stores: [%s, %s]
-`, s.Repo, s.at("known_hosts"), s.mirror.Dir, s.at("releases.asc"), s.at("ssh.key"), s.own.File, Holder, s.Holder.Recipient,
+`, s.Repo, s.at("known_hosts"), folder, strings.Join(s.keys, ", "), s.at("ssh.key"), s.own.File, Holder, s.Holder.Recipient,
 		s.at("state"), s.at("keys-1"), s.at("keys-2"))
 	return errors.Join(
 		os.WriteFile(s.at("known_hosts"), []byte(known.String()), 0o600),
@@ -175,6 +193,16 @@ func (s *Stage) Simulate(version string) error {
 	if _, err := f.Seek(0, 0); err != nil {
 		return err
 	}
+	return s.mirror.Add(version, Platform(), f)
+}
+
+// Release puts a version of Vault into the mirror.
+func (s *Stage) Release(version, binary string) error {
+	f, err := os.Open(binary)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
 	return s.mirror.Add(version, Platform(), f)
 }
 

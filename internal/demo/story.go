@@ -23,11 +23,9 @@ type Telling struct {
 	Styled  bool // Out is a terminal with colours
 	// Pause is the time to read between two acts.
 	Pause time.Duration
-	// Older and Newer are the versions of Vault that it is about. Real says that
-	// they are Vault, and not the simulator. When they are one version, nothing
-	// is upgraded.
+	// Older and Newer are the versions of Vault that it is about, both to be had
+	// from the stage's source. When they are one version, nothing is upgraded.
 	Older, Newer string
-	Real         bool
 }
 
 // Tell plays the story on a stage that nothing has happened on. The first claim
@@ -152,6 +150,3 @@ func (s *story) claim(words string, holds func(ctx context.Context) error) step 
 		return nil
 	}
 }
-
-// quietly is a step that is not told.
-func quietly(do func() error) step { return func(context.Context) error { return do() } }

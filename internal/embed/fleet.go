@@ -27,6 +27,10 @@ type Options struct {
 	Dir   string
 	Nodes []string      // names
 	Key   ssh.PublicKey // whose owner may log in
+	// Confined services see their node's folder as the whole file system; others,
+	// the simulator of Vault among them, must know of it. [Confines] says whether
+	// that can be.
+	Confined bool
 }
 
 // Fleet is some nodes that run.
@@ -79,6 +83,7 @@ func (f *Fleet) boot(o Options) error {
 			drop(listeners[i:])
 			return fmt.Errorf("make node %s: %w", name, err)
 		}
+		n.confined = o.Confined
 		f.Nodes = append(f.Nodes, n)
 		if err := n.serve(listeners[i], o.Key); err != nil {
 			drop(listeners[i:])

@@ -38,6 +38,8 @@ type Node struct {
 	shared  string // folder that all nodes of the fleet see
 	control string // path of systemd's socket
 	systemd *systemd
+	// confined: services see Root as the whole file system.
+	confined bool
 
 	ctx  context.Context // ends with its power
 	off  context.CancelFunc

@@ -215,29 +215,26 @@ func (s *service) begin(ctx context.Context, u unit) (*run, error) {
 			return nil, fmt.Errorf("%s: %w: %s", line, err, out)
 		}
 	}
-	words, _ := s.words(u.start, "", "")
-	r := &run{cmd: n.command(ctx, words[0], words[1:]...), ready: make(chan struct{}), ended: make(chan struct{})}
+	cmd, err := s.program(ctx, u.start)
+	if err != nil {
+		return nil, err
+	}
+	r := &run{cmd: cmd, ready: make(chan struct{}), ended: make(chan struct{})}
 	r.cmd.Env = env
 	record := &output{journal: &s.systemd.journal, unit: s.name}
 	r.cmd.Stdout, r.cmd.Stderr = record, record
 	r.cmd.WaitDelay = time.Second
 	var notify *net.UnixConn
 	if u.notify {
-		socket := n.control + "." + s.name
-		_ = os.Remove(socket) // of the run before
-		var err error
-		if notify, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"}); err != nil {
-			return nil, err
-		}
-		if err := os.Chmod(socket, 0o666); err != nil {
-			notify.Close()
+		var socket string
+		if socket, notify, err = s.notifySocket(); err != nil {
 			return nil, err
 		}
 		r.cmd.Env = append(r.cmd.Env, "NOTIFY_SOCKET="+socket)
 		n.work.Go(func() { s.hear(r, notify) })
 	}
 	s.mu.Lock() // what it says is heard once it is known as the process
-	err := r.cmd.Start()
+	err = r.cmd.Start()
 	if err == nil {
 		s.run, s.began = r, time.Now()
 	}
@@ -260,6 +257,36 @@ func (s *service) begin(ctx context.Context, u unit) (*run, error) {
 		s.over(r, u, err)
 	})
 	return r, nil
+}
+
+// notifySocket is where the process says how it is.
+func (s *service) notifySocket() (string, *net.UnixConn, error) {
+	n := s.systemd.node
+	socket := n.control + "." + s.name
+	if n.confined {
+		socket = n.path("/run/" + s.name + ".notify") // where it can be seen
+	}
+	_ = os.Remove(socket) // of the run before
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		return "", nil, err
+	}
+	if err := os.Chmod(socket, 0o666); err != nil {
+		return "", nil, errors.Join(err, conn.Close())
+	}
+	return socket, conn, nil
+}
+
+// program is the process of a service.
+func (s *service) program(ctx context.Context, line string) (*exec.Cmd, error) {
+	n := s.systemd.node
+	if n.confined {
+		words := strings.Fields(strings.TrimLeft(line, "-+!@:"))
+		cmd := n.command(ctx, words[0], words[1:]...)
+		return cmd, n.confine(cmd)
+	}
+	words, _ := s.words(line, "", "")
+	return n.command(ctx, words[0], words[1:]...), nil
 }
 
 // hear takes what the process says of itself.
