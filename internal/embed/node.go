@@ -196,6 +196,23 @@ func (n *Node) Systemctl(args ...string) string {
 	return strings.TrimSpace(t.Stdout + t.Stderr)
 }
 
+// Shell runs a script on the node, as somebody who is logged in there, and returns
+// what it printed.
+func (n *Node) Shell(script, stdin string) (string, error) {
+	cmd := n.command(n.ctx, "/bin/sh", "-c", script)
+	cmd.Stdin = strings.NewReader(stdin)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("on %s, %s: %w: %s", n.Name, script, err, out)
+	}
+	return string(out), nil
+}
+
+// Journal is what a service said.
+func (n *Node) Journal(unit string) string {
+	return n.systemd.journalctl([]string{"-o", "cat", "-u", unit}).Stdout
+}
+
 // path is where a path of the node lies on this machine.
 func (n *Node) path(on string) string { return filepath.Join(n.Root, on) }
 

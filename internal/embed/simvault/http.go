@@ -31,6 +31,7 @@ var (
 	sealed    = refusal{http.StatusServiceUnavailable, "Vault is sealed"}
 	forbidden = refusal{http.StatusForbidden, "permission denied"}
 	unknown   = refusal{http.StatusNotFound, ""}
+	noPath    = refusal{http.StatusNotFound, "1 error occurred:\n\t* unsupported path\n\n"}
 )
 
 // object is a JSON object.
@@ -104,12 +105,21 @@ func (p *process) answer(r *http.Request, at string, in object) (int, any, error
 			return sealed
 		}
 		if c.leader() == nil {
-			return refusal{http.StatusInternalServerError, "local node not active but active cluster node not found"}
+			return p.unled(c)
 		}
 		out, err = p.logical(c, r, at, in)
 		return err
 	})
 	return code, out, err
+}
+
+// unled is the answer of an open server that nobody leads: it asks the one that
+// led, if that one was another.
+func (p *process) unled(c *cluster) error {
+	if l := c.Servers[p.followed]; l != nil && l.Up {
+		return sealed
+	}
+	return refusal{http.StatusInternalServerError, "local node not active but active cluster node not found"}
 }
 
 // standing is how this server stands, in its cluster if it has one.
@@ -155,7 +165,10 @@ func (p *process) health(r *http.Request) (int, any, error) {
 		out["cluster_name"], out["cluster_id"] = c.Name, c.Raft.ID
 		out["standby"] = c.Raft.Leader != m.ID
 		code = http.StatusTooManyRequests
-		if c.Raft.Leader == m.ID || r.URL.Query().Get("standbyok") == "true" {
+		switch {
+		case c.leader() == nil && p.followed != "" && time.Since(p.heard) > heartbeats && atLeast(p.version, "1.19.0"):
+			code = 474 // the connection to the active node is unhealthy
+		case c.Raft.Leader == m.ID || r.URL.Query().Get("standbyok") == "true":
 			code = http.StatusOK
 		}
 	})
@@ -170,10 +183,16 @@ func (p *process) leader() (int, any, error) {
 		}
 		shut = false
 		out = object{"ha_enabled": true, "is_self": c.Raft.Leader == m.ID, "leader_address": "", "leader_cluster_address": "",
-			"performance_standby": false, "raft_committed_index": c.Raft.Index, "raft_applied_index": m.Applied}
-		if l := c.leader(); l != nil {
+			"performance_standby": false, "raft_committed_index": c.Raft.Index, "raft_applied_index": m.Applied, "active_time": time.Time{}}
+		l := c.leader()
+		if l == nil {
+			l = c.Servers[p.followed]
+		}
+		if l != nil {
 			out["leader_address"], out["leader_cluster_address"] = l.API, l.Cluster
-			out["active_time"] = l.Since.UTC().Format(time.RFC3339Nano)
+		}
+		if c.Raft.Leader == m.ID {
+			out["active_time"] = m.Since.UTC()
 		}
 	})
 	if err == nil && shut {
@@ -314,7 +333,7 @@ func (p *process) logical(c *cluster, r *http.Request, at string, in object) (an
 	case at == "auth/token/lookup-self" && !write:
 		return wrap(object{"policies": who.Policies, "accessor": who.Accessor, "ttl": who.TTL}), nil
 	}
-	return nil, unknown
+	return nil, noPath
 }
 
 func wrap(data any) object { return object{"request_id": uuid(), "data": data} }

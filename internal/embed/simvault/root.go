@@ -37,6 +37,7 @@ func (p *process) generateRoot(method, what string, in object) (int, any, error)
 			return nil
 		case what == "attempt" && method == http.MethodGet:
 			out = p.making.standing(c.Raft.Thresh)
+			out["otp_length"] = len(newRoot())
 			return nil
 		case what == "attempt":
 			if p.making.nonce != "" {
@@ -44,7 +45,7 @@ func (p *process) generateRoot(method, what string, in object) (int, any, error)
 			}
 			p.making = rooting{nonce: uuid(), otp: text(21)[:len(newRoot())]}
 			out = p.making.standing(c.Raft.Thresh)
-			out["otp"] = p.making.otp
+			out["otp"], out["otp_length"] = p.making.otp, len(newRoot())
 			return nil
 		}
 		var err error
@@ -59,7 +60,7 @@ func (p *process) generateRoot(method, what string, in object) (int, any, error)
 
 func (r rooting) standing(required int) object {
 	return object{"nonce": r.nonce, "started": r.nonce != "", "progress": len(r.shares), "required": required, "complete": false,
-		"encoded_token": "", "encoded_root_token": "", "pgp_fingerprint": "", "otp": "", "otp_length": len(newRoot())}
+		"encoded_token": "", "encoded_root_token": "", "pgp_fingerprint": "", "otp": "", "otp_length": 0}
 }
 
 // contribute takes one share.

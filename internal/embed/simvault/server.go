@@ -44,7 +44,11 @@ type process struct {
 	open   bool       // as this process was last seen, for the log
 	shares [][]byte   // of an unsealing under way
 	nonce  string
-	making rooting // of a root token
+	// followed is the server that led, where it was another one, and heard is when
+	// it was last heard of.
+	followed string
+	heard    time.Time
+	making   rooting // of a root token
 }
 
 // serve is `vault server -config=PATH`.
@@ -212,6 +216,7 @@ func (p *process) in(id string, do func(c *cluster) error) error {
 			return err
 		}
 		c.tick(time.Now())
+		p.seen(c)
 		if err := do(c); err != nil {
 			return err
 		}
@@ -258,7 +263,6 @@ func (p *process) takePart() error {
 	defer p.mu.Unlock()
 	return p.with(func(c *cluster) error {
 		if c != nil {
-			p.seen(c)
 			return nil
 		}
 		found, err := p.shared.reachable(p.config.joins)
@@ -273,8 +277,17 @@ func (p *process) takePart() error {
 	})
 }
 
-// seen says in the log what became of this server.
+// heartbeats is how long a standby may hear nothing of its leader: two of them.
+const heartbeats = 10 * time.Second
+
+// seen says in the log what became of this server, and notes whom it follows.
 func (p *process) seen(c *cluster) {
+	if l := c.leader(); l != nil {
+		p.followed, p.heard = l.ID, time.Now()
+		if l.ID == p.config.nodeID {
+			p.followed = ""
+		}
+	}
 	open := p.me(c) != nil && p.me(c).Open
 	if open != p.open {
 		p.log.say("info", map[bool]string{true: "core: vault is unsealed", false: "core: vault is sealed"}[open])
@@ -326,7 +339,7 @@ func (p *process) begin(shares, threshold int) (parts [][]byte, root string, err
 func (p *process) unseal(share []byte) error {
 	return p.in(p.found(), func(c *cluster) error {
 		if c == nil {
-			return refusal{http.StatusBadRequest, "server is not yet initialized"}
+			return refusal{http.StatusBadRequest, "Vault is not initialized"}
 		}
 		if m := p.me(c); m != nil && m.Open {
 			return nil

@@ -1,0 +1,429 @@
+package conform
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"strings"
+	"time"
+)
+
+// API holds servers to what Vault's API answers in the life of a cluster, in the
+// order of that life. It returns what is not so, a sentence each.
+func API(ctx context.Context, servers Servers, o Options) []string {
+	r := &run{Options: o, ctx: ctx, servers: servers}
+	return r.all([]part{
+		{"a server that nobody initialised says so", (*run).uninitialised},
+		{"a threshold that cannot be is refused", (*run).impossibleInit},
+		{"init gives as many shares as it was asked for, and a root token, once", (*run).init},
+		{"an initialised server is sealed", (*run).sealed},
+		{"a share that is none is refused", (*run).brokenShare},
+		{"shares count once each, and a reset forgets them", (*run).progress},
+		{"a wrong share is found at the threshold, and the progress is lost", (*run).wrongShare},
+		{"a threshold of shares opens the server, and it leads", (*run).open},
+		{"who has no token, or a wrong one, sees nothing", (*run).strangers},
+		{"another server joins, opens and follows", (*run).join},
+		{"the cluster counts its members, and lets the new one vote", (*run).members},
+		{"audit devices are enabled, listed and refused", (*run).audit},
+		{"a policy lets in where it says, and nowhere else", (*run).policies},
+		{"a root token is made with a threshold of shares", (*run).generateRoot},
+		{"a standby is not sealed by its API", (*run).sealStandby},
+		{"a restart seals, and the shares open again", (*run).restart},
+		{"a server that is sealed says so, and its follower goes on to name it", (*run).seal},
+		{"a leader without quorum stops to lead", (*run).alone},
+	})
+}
+
+// status are the fields of sys/seal-status.
+func (r *run) status(initialized, sealed bool, t, n, progress int, more fields) fields {
+	f := fields{"type": "shamir", "initialized": initialized, "sealed": sealed, "t": t, "n": n, "progress": progress, "nonce": text,
+		"version": r.Version, "build_date": text, "migration": false, "recovery_seal": false, "storage_type": "raft", "removed_from_cluster": whatever}
+	if !sealed {
+		f["cluster_name"], f["cluster_id"] = nonEmpty, nonEmpty
+	}
+	for k, v := range more {
+		f[k] = v
+	}
+	return f
+}
+
+func (r *run) health(initialized, sealed, standby bool) fields {
+	f := fields{"initialized": initialized, "sealed": sealed, "standby": standby, "performance_standby": false, "version": r.Version,
+		"enterprise": false, "server_time_utc": number, "removed_from_cluster": whatever}
+	if !sealed {
+		f["cluster_name"], f["cluster_id"] = nonEmpty, nonEmpty
+	}
+	return f
+}
+
+func (r *run) uninitialised() {
+	for _, s := range []string{"a", "b"} {
+		r.expect(s, "", get, "sys/health", nil, 501, r.health(false, true, true))
+		r.expect(s, "", get, "sys/seal-status", nil, 200, r.status(false, true, 0, 0, 0, nil))
+	}
+	r.refuses("a", "", get, "sys/leader", nil, 503, "Vault is sealed")
+	r.refuses("a", "", put, "sys/unseal", map[string]any{"key": strings.Repeat("00", 33)}, 400, "Vault is not initialized")
+	r.refuses("a", "", get, "sys/audit", nil, 503, "Vault is sealed")
+}
+
+func (r *run) impossibleInit() {
+	for _, body := range []map[string]any{
+		{"secret_shares": 3, "secret_threshold": 4},
+		{"secret_shares": 3, "secret_threshold": 1},
+		{"secret_shares": 0, "secret_threshold": 0},
+		{"secret_shares": 2, "secret_threshold": 2, "pgp_keys": []string{"one"}},
+	} {
+		a := r.ask("a", "", put, "sys/init", body)
+		if a.Code != 400 {
+			r.find("%v: %d %v", body, a.Code, a.Body)
+		}
+	}
+}
+
+func (r *run) init() {
+	a := r.expect("a", "", put, "sys/init", map[string]any{"secret_shares": 5, "secret_threshold": 3}, 200,
+		fields{"keys": list, "keys_base64": list, "root_token": nonEmpty})
+	hexes, _ := a.Body["keys"].([]any)
+	keys, _ := a.Body["keys_base64"].([]any)
+	if len(hexes) != 5 || len(keys) != 5 {
+		r.find("%d and %d shares", len(hexes), len(keys))
+		return
+	}
+	r.root, _ = a.Body["root_token"].(string)
+	if !strings.HasPrefix(r.root, "hvs.") || len(r.root) != 28 {
+		r.find("the root token has %d characters and begins with %.4s", len(r.root), r.root)
+	}
+	for i, k := range keys {
+		share, err := base64.StdEncoding.DecodeString(k.(string))
+		if err != nil || len(share) != 33 || hexes[i] != hex.EncodeToString(share) {
+			r.find("share %d has %d bytes: %v", i, len(share), err)
+		}
+		r.keys = append(r.keys, k.(string))
+	}
+	r.refuses("a", "", put, "sys/init", map[string]any{"secret_shares": 5, "secret_threshold": 3}, 400, "Vault is already initialized")
+}
+
+func (r *run) sealed() {
+	r.expect("a", "", get, "sys/health", nil, 503, r.health(true, true, true))
+	r.expect("a", "", get, "sys/seal-status", nil, 200, r.status(true, true, 3, 5, 0, fields{"nonce": ""}))
+	r.refuses("a", "", get, "sys/leader", nil, 503, "Vault is sealed")
+	r.refuses("a", r.root, get, "sys/audit", nil, 503, "Vault is sealed")
+}
+
+func (r *run) brokenShare() {
+	for _, key := range []string{"no share", "00ff", strings.Repeat("00", 80)} {
+		a := r.ask("a", "", put, "sys/unseal", map[string]any{"key": key})
+		if a.Code != 400 {
+			r.find("%s: %d %v", key, a.Code, a.Body)
+		}
+	}
+}
+
+// give gives shares of the cluster, as far as there are any.
+func (r *run) give(server string, shares ...int) (last Answer) {
+	for _, i := range shares {
+		if i < len(r.keys) {
+			last = r.ask(server, "", put, "sys/unseal", map[string]any{"key": r.keys[i]})
+		}
+	}
+	return last
+}
+
+func (r *run) progress() {
+	r.holds("unseal", r.give("a", 0).Body, r.status(true, true, 3, 5, 1, fields{"nonce": nonEmpty}))
+	r.holds("unseal", r.give("a", 0).Body, r.status(true, true, 3, 5, 1, fields{"nonce": nonEmpty}))
+	r.holds("unseal", r.give("a", 4).Body, r.status(true, true, 3, 5, 2, fields{"nonce": nonEmpty}))
+	r.expect("a", "", put, "sys/unseal", map[string]any{"reset": true}, 200, r.status(true, true, 3, 5, 0, fields{"nonce": ""}))
+}
+
+func (r *run) wrongShare() {
+	r.give("a", 0, 1)
+	wrong, err := base64.StdEncoding.DecodeString(r.key(2))
+	if err != nil || len(wrong) == 0 {
+		return // there is no share
+	}
+	wrong[0] ^= 1
+	r.refuses("a", "", put, "sys/unseal", map[string]any{"key": base64.StdEncoding.EncodeToString(wrong)}, 400, "message authentication failed")
+	r.expect("a", "", get, "sys/seal-status", nil, 200, r.status(true, true, 3, 5, 0, nil))
+}
+
+func (r *run) key(i int) string {
+	if i < len(r.keys) {
+		return r.keys[i]
+	}
+	return ""
+}
+
+func (r *run) open() {
+	a := r.give("a", 1, 3, 4)
+	r.holds("unseal", a.Body, r.status(true, false, 3, 5, 0, nil))
+	r.eventually("a leader", func() bool {
+		r.expect("a", "", get, "sys/health", nil, 200, r.health(true, false, false))
+		return true
+	})
+	seen := r.expect("a", "", get, "sys/seal-status", nil, 200, r.status(true, false, 3, 5, 0, nil))
+	r.id, _ = seen.Body["cluster_id"].(string)
+	leader := r.expect("a", "", get, "sys/leader", nil, 200, r.leading(true))
+	if address, _ := leader.Body["leader_address"].(string); !strings.HasSuffix(address, ":8200") {
+		r.find("the leader is at %q", address)
+	}
+	r.holds("unseal of an open one", r.give("a", 0).Body, r.status(true, false, 3, 5, 0, nil))
+}
+
+func (r *run) leading(self bool) fields {
+	f := fields{"ha_enabled": true, "is_self": self, "leader_address": nonEmpty, "leader_cluster_address": nonEmpty, "performance_standby": false,
+		"raft_committed_index": number, "raft_applied_index": number, "active_time": moment}
+	if !self {
+		f["active_time"] = "0001-01-01T00:00:00Z"
+	}
+	return f
+}
+
+func (r *run) strangers() {
+	for _, token := range []string{"", "hvs.unknown"} {
+		r.refuses("a", token, get, "sys/audit", nil, 403, "permission denied")
+		r.refuses("a", token, get, "sys/storage/raft/configuration", nil, 403, "permission denied")
+		r.refuses("a", token, get, "auth/token/lookup-self", nil, 403, "permission denied")
+	}
+	r.refuses("a", r.root, get, "sys/no/such/path", nil, 404, "unsupported path")
+}
+
+func (r *run) join() {
+	r.eventually("the challenge", func() bool {
+		r.expect("b", "", get, "sys/health", nil, 503, r.health(true, true, true))
+		return true
+	})
+	r.expect("b", "", get, "sys/seal-status", nil, 200, r.status(true, true, 3, 5, 0, nil))
+	r.give("b", 2, 3, 4)
+	r.eventually("a follower", func() bool {
+		a := r.expect("b", "", get, "sys/health", nil, 429, r.health(true, false, true))
+		if a.Body["cluster_id"] != r.id {
+			r.find("its cluster is %v, not %s", a.Body["cluster_id"], r.id)
+		}
+		return true
+	})
+	r.expect("b", "", get, "sys/health?standbyok=true", nil, 200, r.health(true, false, true))
+	r.eventually("its leader", func() bool {
+		r.expect("b", "", get, "sys/leader", nil, 200, r.leading(false))
+		return true
+	})
+}
+
+func (r *run) members() {
+	r.eventually("two voters", func() bool {
+		config, _ := data(r.expect("b", r.root, get, "sys/storage/raft/configuration", nil, 200, wrapped()))["config"].(map[string]any)
+		r.holds("config", config, fields{"index": number, "servers": list})
+		servers, _ := config["servers"].([]any)
+		if len(servers) != 2 {
+			r.find("%d servers", len(servers))
+			return false
+		}
+		for _, s := range servers {
+			m, _ := s.(map[string]any)
+			r.holds("server", m, fields{"node_id": nonEmpty, "address": nonEmpty, "leader": m["node_id"] == "a", "voter": true, "protocol_version": nonEmpty})
+			if address, _ := m["address"].(string); !strings.HasSuffix(address, ":8201") {
+				r.find("a server is at %q", address)
+			}
+		}
+		return true
+	})
+	r.eventually("autopilot's word", func() bool {
+		d := data(r.expect("a", r.root, get, "sys/storage/raft/autopilot/state", nil, 200, wrapped()))
+		r.holds("state", d, fields{"healthy": true, "failure_tolerance": 0, "leader": "a", "servers": object, "voters": list})
+		voters, _ := d["voters"].([]any)
+		servers, _ := d["servers"].(map[string]any)
+		if len(voters) != 2 || len(servers) != 2 {
+			r.find("%d voters of %d servers", len(voters), len(servers))
+		}
+		for id, s := range servers {
+			m, _ := s.(map[string]any)
+			r.holds("server", m, fields{"id": id, "healthy": true, "stable_since": moment})
+		}
+		return true
+	})
+	history := data(r.expect("a", r.root, get, "sys/version-history?list=true", nil, 200, wrapped()))
+	if keys := same(history["keys"]); keys != `["`+r.Version+`"]` {
+		r.find("the versions that led are %s", keys)
+	}
+}
+
+func (r *run) audit() {
+	file := func(path string) map[string]any {
+		return map[string]any{"type": "file", "options": map[string]string{"file_path": path}}
+	}
+	a := r.ask("a", r.root, put, "sys/audit/lost", file("/no/such/folder/audit.log"))
+	if a.Code != 400 {
+		r.find("a file that cannot be: %d %v", a.Code, a.Body)
+	}
+	r.expect("a", r.root, put, "sys/audit/file", file("/tmp/audit.log"), 204, nil)
+	r.refuses("a", r.root, put, "sys/audit/file", file("/tmp/audit.log"), 400, "path already in use")
+	d := data(r.expect("b", r.root, get, "sys/audit", nil, 200, wrapped()))
+	device, _ := d["file/"].(map[string]any)
+	if len(d) != 1 || device == nil {
+		r.find("the devices are %v", d)
+	}
+	r.holds("device", device, fields{"path": "file/", "type": "file", "options": map[string]string{"file_path": "/tmp/audit.log"}, "description": "", "local": false})
+}
+
+func (r *run) policies() {
+	rules := `path "sys/storage/*" { capabilities = ["read"] }
+path "sys/storage/raft/autopilot/*" { capabilities = ["deny"] }`
+	r.expect("a", r.root, put, "sys/policies/acl/watcher", map[string]any{"policy": rules}, 204, nil)
+	r.refuses("a", r.root, put, "sys/policies/acl/broken", map[string]any{"policy": `path "`}, 400, "failed to parse policy")
+	methods := data(r.expect("a", r.root, get, "sys/auth", nil, 200, wrapped()))
+	if _, there := methods["approle/"]; there || methods["token/"] == nil {
+		r.find("the methods are %v", methods)
+	}
+	r.expect("a", r.root, post, "sys/auth/approle", map[string]any{"type": "approle"}, 204, nil)
+	r.refuses("a", r.root, post, "sys/auth/approle", map[string]any{"type": "approle"}, 400, "path is already in use")
+	r.expect("a", r.root, put, "auth/approle/role/r", map[string]any{"token_policies": "watcher", "token_ttl": "20m"}, 204, nil)
+	id := data(r.expect("a", r.root, get, "auth/approle/role/r/role-id", nil, 200, wrapped()))
+	r.holds("role-id", id, fields{"role_id": nonEmpty})
+	secret := data(r.expect("b", r.root, put, "auth/approle/role/r/secret-id", nil, 200, wrapped()))
+	r.holds("secret-id", secret, fields{"secret_id": nonEmpty, "secret_id_accessor": nonEmpty, "secret_id_num_uses": 0, "secret_id_ttl": 0})
+	r.refuses("a", "", put, "auth/approle/login", map[string]any{"role_id": id["role_id"], "secret_id": "no"}, 400, "invalid role or secret ID")
+	login := r.expect("b", "", put, "auth/approle/login", map[string]any{"role_id": id["role_id"], "secret_id": secret["secret_id"]}, 200, fields{"auth": object})
+	auth, _ := login.Body["auth"].(map[string]any)
+	r.holds("auth", auth, fields{"client_token": nonEmpty, "accessor": nonEmpty, "policies": []string{"default", "watcher"}, "token_policies": []string{"default", "watcher"},
+		"lease_duration": 1200, "renewable": true, "token_type": "service"})
+	mine, _ := auth["client_token"].(string)
+	for _, s := range []string{"a", "b"} {
+		r.expect(s, mine, get, "sys/storage/raft/configuration", nil, 200, wrapped())
+		r.refuses(s, mine, get, "sys/storage/raft/autopilot/state", nil, 403, "permission denied")
+		r.refuses(s, mine, get, "sys/audit", nil, 403, "permission denied")
+	}
+	me := data(r.expect("a", mine, get, "auth/token/lookup-self", nil, 200, wrapped()))
+	r.holds("lookup-self", me, fields{"policies": []string{"default", "watcher"}, "accessor": nonEmpty, "ttl": number})
+	r.expect("a", mine, put, "auth/token/revoke-self", nil, 204, nil)
+	r.refuses("a", mine, get, "sys/storage/raft/configuration", nil, 403, "permission denied")
+	r.expect("a", r.root, del, "auth/approle/role/r", nil, 204, nil)
+	r.refuses("a", "", put, "auth/approle/login", map[string]any{"role_id": id["role_id"], "secret_id": secret["secret_id"]}, 400, "invalid role or secret ID")
+}
+
+func (r *run) generateRoot() {
+	standing := func(progress int, started, complete bool, otp int) fields {
+		return fields{"nonce": text, "started": started, "progress": progress, "required": 3, "complete": complete, "encoded_token": text,
+			"encoded_root_token": text, "pgp_fingerprint": "", "otp": text, "otp_length": otp}
+	}
+	const attempt, update = "sys/generate-root/attempt", "sys/generate-root/update"
+	r.expect("a", "", get, attempt, nil, 200, standing(0, false, false, 28))
+	r.refuses("a", "", put, update, map[string]any{"key": r.key(0), "nonce": "none"}, 400, "no root generation in progress")
+	begun := r.expect("a", "", put, attempt, map[string]any{}, 200, standing(0, true, false, 28))
+	otp, _ := begun.Body["otp"].(string)
+	nonce := begun.Body["nonce"]
+	r.refuses("a", "", put, attempt, map[string]any{}, 400, "already in progress")
+	r.refuses("a", "", put, update, map[string]any{"key": r.key(0), "nonce": "another"}, 400, "incorrect nonce")
+	r.expect("a", "", put, update, map[string]any{"key": r.key(0), "nonce": nonce}, 200, standing(1, true, false, 0))
+	r.expect("a", "", put, update, map[string]any{"key": r.key(1), "nonce": nonce}, 200, standing(2, true, false, 0))
+	done := r.expect("a", "", put, update, map[string]any{"key": r.key(2), "nonce": nonce}, 200, standing(3, true, true, 0))
+	encoded, _ := done.Body["encoded_token"].(string)
+	token, err := base64.RawStdEncoding.DecodeString(encoded)
+	if err != nil || len(token) != 28 || len(otp) != 28 {
+		r.find("the token has %d bytes and the password %d: %v", len(token), len(otp), err)
+		return
+	}
+	for i := range token {
+		token[i] ^= otp[i]
+	}
+	me := data(r.expect("b", string(token), get, "auth/token/lookup-self", nil, 200, wrapped()))
+	r.holds("lookup-self", me, fields{"policies": []string{"root"}, "accessor": nonEmpty, "ttl": 0})
+	r.expect("a", string(token), put, "auth/token/revoke-self", nil, 204, nil)
+	r.refuses("a", string(token), get, "auth/token/lookup-self", nil, 403, "permission denied")
+	r.expect("a", "", put, attempt, map[string]any{}, 200, standing(0, true, false, 28))
+	r.expect("a", "", del, attempt, nil, 204, nil)
+	r.expect("a", "", get, attempt, nil, 200, standing(0, false, false, 28))
+}
+
+func (r *run) sealStandby() {
+	a := r.ask("b", r.root, put, "sys/seal", nil)
+	if a.Code/100 == 2 {
+		r.find("%d", a.Code)
+	}
+	r.expect("b", "", get, "sys/health", nil, 429, r.health(true, false, true))
+}
+
+func (r *run) restart() {
+	r.again("b", 0, 1, 2)
+	r.eventually("a follower", func() bool {
+		a := r.expect("b", "", get, "sys/health", nil, 429, r.health(true, false, true))
+		return a.Body["cluster_id"] == r.id
+	})
+	r.eventually("a leader", func() bool {
+		r.expect("b", "", get, "sys/leader", nil, 200, r.leading(false))
+		return true
+	})
+}
+
+// again stops a server, starts it, sees that it is sealed, and opens it.
+func (r *run) again(server string, shares ...int) {
+	if err := errors.Join(r.servers.Stop(server), r.servers.Start(server)); err != nil {
+		r.find("%v", err)
+		return
+	}
+	r.expect(server, "", get, "sys/health", nil, 503, r.health(true, true, true))
+	r.give(server, shares...)
+}
+
+func (r *run) seal() {
+	r.expect("a", r.root, put, "sys/seal", nil, 204, nil)
+	r.expect("a", "", get, "sys/health", nil, 503, r.health(true, true, true))
+	r.expect("a", "", get, "sys/seal-status", nil, 200, r.status(true, true, 3, 5, 0, nil))
+	// b is alone, and goes on to name the one that led.
+	r.expect("b", "", get, "sys/leader", nil, 200, r.leading(false))
+	r.expect("b", "", get, "sys/health", nil, 429, r.health(true, false, true))
+	r.refuses("b", r.root, get, "sys/audit", nil, 503, "Vault is sealed")
+	if r.Patience >= lost {
+		r.eventually("the end of the heartbeats", func() bool {
+			r.expect("b", "", get, "sys/health", nil, 474, r.health(true, false, true))
+			return true
+		})
+	}
+	r.give("a", 0, 1, 2)
+	r.eventually("a leader again", func() bool { return r.leader() != "" })
+}
+
+// lost is after how long a standby that hears nothing of its leader says so.
+const lost = 12 * time.Second
+
+// leader is the server that leads by its own word while the other one follows,
+// or "".
+func (r *run) leader() string {
+	codes := map[string]int{}
+	for _, s := range []string{"a", "b"} {
+		codes[s] = r.ask(s, "", get, "sys/health", nil).Code
+	}
+	for _, s := range []string{"a", "b"} {
+		if codes[s] == 200 && codes["a"]+codes["b"] == 200+429 {
+			return s
+		}
+	}
+	return ""
+}
+
+func (r *run) alone() {
+	leader := r.leader()
+	if leader == "" {
+		r.find("nobody leads")
+		return
+	}
+	follower := map[string]string{"a": "b", "b": "a"}[leader]
+	if err := r.servers.Stop(follower); err != nil {
+		r.find("%v", err)
+		return
+	}
+	r.eventually("the end of its leadership", func() bool {
+		f := r.leading(false)
+		f["leader_address"], f["leader_cluster_address"] = "", ""
+		r.expect(leader, "", get, "sys/leader", nil, 200, f)
+		return true
+	})
+	r.expect(leader, "", get, "sys/health", nil, 429, r.health(true, false, true))
+	r.refuses(leader, r.root, get, "sys/audit", nil, 500, "local node not active but active cluster node not found")
+	if err := r.servers.Start(follower); err != nil {
+		r.find("%v", err)
+		return
+	}
+	r.give(follower, 1, 2, 3)
+	r.eventually("a leader again", func() bool { return r.leader() != "" })
+}
