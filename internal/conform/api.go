@@ -275,8 +275,11 @@ path "sys/storage/raft/autopilot/*" { capabilities = ["deny"] }`
 	if _, there := methods["approle/"]; there || methods["token/"] == nil {
 		r.find("the methods are %v", methods)
 	}
+	r.refuses("a", r.root, get, "auth/approle/role/r/role-id", nil, 404, "no handler for route")
 	r.expect("a", r.root, post, "sys/auth/approle", map[string]any{"type": "approle"}, 204, nil)
 	r.refuses("a", r.root, post, "sys/auth/approle", map[string]any{"type": "approle"}, 400, "path is already in use")
+	r.refuses("a", r.root, get, "auth/approle/role/r/role-id", nil, 404, "")
+	r.refuses("a", r.root, put, "auth/approle/role/r/secret-id", nil, 404, "does not exist")
 	r.expect("a", r.root, put, "auth/approle/role/r", map[string]any{"token_policies": "watcher", "token_ttl": "20m"}, 204, nil)
 	id := data(r.expect("a", r.root, get, "auth/approle/role/r/role-id", nil, 200, wrapped()))
 	r.holds("role-id", id, fields{"role_id": nonEmpty})
@@ -345,14 +348,28 @@ func (r *run) sealStandby() {
 
 func (r *run) restart() {
 	r.again("b", 0, 1, 2)
-	r.eventually("a follower", func() bool {
-		a := r.expect("b", "", get, "sys/health", nil, 429, r.health(true, false, true))
-		return a.Body["cluster_id"] == r.id
-	})
-	r.eventually("a leader", func() bool {
-		r.expect("b", "", get, "sys/leader", nil, 200, r.leading(false))
+	_, follower := r.settled()
+	a := r.expect(follower, "", get, "sys/health", nil, 429, r.health(true, false, true))
+	if a.Body["cluster_id"] != r.id {
+		r.find("its cluster is %v, not %s", a.Body["cluster_id"], r.id)
+	}
+	r.eventually("its leader", func() bool {
+		r.expect(follower, "", get, "sys/leader", nil, 200, r.leading(false))
 		return true
 	})
+}
+
+// settled waits until one server leads and the other one follows, by their own
+// words. Either may lead after a restart.
+func (r *run) settled() (leader, follower string) {
+	r.eventually("a leader and a follower", func() bool {
+		leader = r.leader()
+		return leader != ""
+	})
+	if leader == "b" {
+		return "b", "a"
+	}
+	return "a", "b"
 }
 
 // again stops a server, starts it, sees that it is sealed, and opens it.
@@ -366,21 +383,22 @@ func (r *run) again(server string, shares ...int) {
 }
 
 func (r *run) seal() {
-	r.expect("a", r.root, put, "sys/seal", nil, 204, nil)
-	r.expect("a", "", get, "sys/health", nil, 503, r.health(true, true, true))
-	r.expect("a", "", get, "sys/seal-status", nil, 200, r.status(true, true, 3, 5, 0, nil))
-	// b is alone, and goes on to name the one that led.
-	r.expect("b", "", get, "sys/leader", nil, 200, r.leading(false))
-	r.expect("b", "", get, "sys/health", nil, 429, r.health(true, false, true))
-	r.refuses("b", r.root, get, "sys/audit", nil, 503, "Vault is sealed")
+	leader, follower := r.settled()
+	r.expect(leader, r.root, put, "sys/seal", nil, 204, nil)
+	r.expect(leader, "", get, "sys/health", nil, 503, r.health(true, true, true))
+	r.expect(leader, "", get, "sys/seal-status", nil, 200, r.status(true, true, 3, 5, 0, nil))
+	// The other one is alone, and goes on to name the one that led.
+	r.expect(follower, "", get, "sys/leader", nil, 200, r.leading(false))
+	r.expect(follower, "", get, "sys/health", nil, 429, r.health(true, false, true))
+	r.refuses(follower, r.root, get, "sys/audit", nil, 503, "Vault is sealed")
 	if r.Patience >= lost {
 		r.eventually("the end of the heartbeats", func() bool {
-			r.expect("b", "", get, "sys/health", nil, 474, r.health(true, false, true))
+			r.expect(follower, "", get, "sys/health", nil, 474, r.health(true, false, true))
 			return true
 		})
 	}
-	r.give("a", 0, 1, 2)
-	r.eventually("a leader again", func() bool { return r.leader() != "" })
+	r.give(leader, 0, 1, 2)
+	r.settled()
 }
 
 // lost is after how long a standby that hears nothing of its leader says so.
@@ -402,12 +420,7 @@ func (r *run) leader() string {
 }
 
 func (r *run) alone() {
-	leader := r.leader()
-	if leader == "" {
-		r.find("nobody leads")
-		return
-	}
-	follower := map[string]string{"a": "b", "b": "a"}[leader]
+	leader, follower := r.settled()
 	if err := r.servers.Stop(follower); err != nil {
 		r.find("%v", err)
 		return
@@ -425,5 +438,5 @@ func (r *run) alone() {
 		return
 	}
 	r.give(follower, 1, 2, 3)
-	r.eventually("a leader again", func() bool { return r.leader() != "" })
+	r.settled()
 }

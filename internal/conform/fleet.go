@@ -129,6 +129,36 @@ func (s *Fleet) Certify(server string) error {
 	return errors.Join(s.Write(server, certPath, string(cert)), s.Write(server, keyPath, string(key)))
 }
 
+// Reload is that of [Machines].
+func (s *Fleet) Reload(server string) error {
+	if said := s.node(server).Systemctl("reload", unit); said != "" {
+		return errors.New(said)
+	}
+	return nil
+}
+
+// Serial is that of [Machines].
+func (s *Fleet) Serial(ctx context.Context, server string) (string, error) {
+	d := tls.Dialer{Config: &tls.Config{RootCAs: s.ca.Pool}}
+	conn, err := d.DialContext(ctx, "tcp", s.node(server).Address+":8200")
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	return conn.(*tls.Conn).ConnectionState().PeerCertificates[0].SerialNumber.String(), nil
+}
+
+// Said is that of [Machines].
+func (s *Fleet) Said(server string) string { return s.node(server).Journal(unit) }
+
+// Process is that of [Machines].
+func (s *Fleet) Process(server string) string {
+	return s.node(server).Systemctl("show", unit, "-P", "MainPID")
+}
+
+// Paths are those of [Machines].
+func (*Fleet) Paths() (config, cert, key string) { return configPath, certPath, keyPath }
+
 // Ask is that of [Servers].
 func (s *Fleet) Ask(ctx context.Context, server, method, path, token string, body any) (Answer, error) {
 	var sent bytes.Buffer

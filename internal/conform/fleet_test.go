@@ -62,8 +62,22 @@ func simulator(t *testing.T, version string) string {
 }
 
 func TestTheSimulatorAnswersAsVault(t *testing.T) {
+	t.Parallel()
 	s := servers(t, simulator(t, "1.21.0"), false)
 	for _, f := range conform.API(t.Context(), s, conform.Options{Version: "1.21.0", Exact: true, Patience: 15 * time.Second}) {
 		t.Error(f)
+	}
+}
+
+func TestTheSimulatorsProcessIsAsVaults(t *testing.T) {
+	t.Parallel()
+	for _, version := range []string{"1.19.0", "1.21.0"} {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			s := servers(t, simulator(t, version), false)
+			for _, f := range conform.Process(t.Context(), s, conform.Options{Version: version, Exact: true, Patience: 15 * time.Second}) {
+				t.Error(f)
+			}
+		})
 	}
 }

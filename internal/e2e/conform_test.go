@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"context"
 	"os"
 	"testing"
 	"time"
@@ -17,30 +18,43 @@ import (
 // simulator passes in go test: what the suite names is what Vault does.
 func TestVaultAnswersAsTheSimulatorIsHeldTo(t *testing.T) {
 	for _, version := range []string{"1.19.0", "1.21.0"} {
-		t.Run(version, func(t *testing.T) {
-			t.Parallel() // it waits for leaders more than it works
-			rig := NewRig(t, 0)
-			binary := rig.Vault(version)
-			dir, err := os.MkdirTemp("/var/tmp", "conform") // the names of sockets must be short
-			rig.must(err)
-			t.Cleanup(func() { rig.must(os.RemoveAll(dir)) })
-			private, err := os.ReadFile(rig.Key)
-			rig.must(err)
-			key, err := ssh.ParsePrivateKey(private)
-			rig.must(err)
-			fleet, err := embed.New(embed.Options{Dir: dir, Nodes: []string{"a", "b"}, Key: key.PublicKey(), Confined: true})
-			rig.must(err)
-			t.Cleanup(func() { rig.must(fleet.Close()) })
-			servers, err := conform.NewFleet(fleet, binary)
-			rig.must(err)
-			for _, f := range conform.API(t.Context(), servers, conform.Options{Version: version, Patience: time.Minute}) {
-				t.Error(f)
-			}
-			if t.Failed() {
-				for _, n := range fleet.Nodes {
-					t.Logf("%s said\n%s", n.Name, n.Journal("vault"))
+		for name, suite := range map[string]func(context.Context, *conform.Fleet, conform.Options) []string{
+			"api": func(ctx context.Context, s *conform.Fleet, o conform.Options) []string { return conform.API(ctx, s, o) },
+			"process": func(ctx context.Context, s *conform.Fleet, o conform.Options) []string {
+				return conform.Process(ctx, s, o)
+			},
+		} {
+			t.Run(version+" "+name, func(t *testing.T) {
+				t.Parallel() // it waits for leaders more than it works
+				servers := pair(t, version)
+				for _, f := range suite(t.Context(), servers, conform.Options{Version: version, Patience: time.Minute}) {
+					t.Error(f)
 				}
-			}
-		})
+				if t.Failed() {
+					t.Logf("a said\n%s\nb said\n%s", servers.Said("a"), servers.Said("b"))
+				}
+			})
+		}
 	}
+}
+
+// pair are two servers of Vault, confined to the folders of embedded nodes: what
+// Vault answers does not depend on the system round it.
+func pair(t *testing.T, version string) *conform.Fleet {
+	t.Helper()
+	rig := NewRig(t, 0)
+	binary := rig.Vault(version)
+	dir, err := os.MkdirTemp("/var/tmp", "conform") // the names of sockets must be short
+	rig.must(err)
+	t.Cleanup(func() { rig.must(os.RemoveAll(dir)) })
+	private, err := os.ReadFile(rig.Key)
+	rig.must(err)
+	key, err := ssh.ParsePrivateKey(private)
+	rig.must(err)
+	fleet, err := embed.New(embed.Options{Dir: dir, Nodes: []string{"a", "b"}, Key: key.PublicKey(), Confined: true})
+	rig.must(err)
+	t.Cleanup(func() { rig.must(fleet.Close()) })
+	servers, err := conform.NewFleet(fleet, binary)
+	rig.must(err)
+	return servers
 }

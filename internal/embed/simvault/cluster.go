@@ -73,7 +73,11 @@ type shared struct{ dir string }
 // Hasten makes the clusters that will be born on a fleet let a new server vote
 // after a shorter time than Vault's own.
 func Hasten(f *embed.Fleet, watch time.Duration) error {
-	return os.WriteFile(shared{f.Shared}.watch(), []byte(watch.String()), 0o644)
+	return shared{f.Shared}.hasten(watch)
+}
+
+func (s shared) hasten(watch time.Duration) error {
+	return os.WriteFile(s.watch(), []byte(watch.String()), 0o644)
 }
 
 func (s shared) watch() string { return filepath.Join(s.dir, "server_stabilization_time") }

@@ -8,15 +8,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"path"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl"
-
-	"github.com/vaultfleet/reconciler/internal/sim"
 )
 
 // refusal is an answer that is an error.
@@ -30,8 +26,7 @@ func (r refusal) Error() string { return r.text }
 var (
 	sealed    = refusal{http.StatusServiceUnavailable, "Vault is sealed"}
 	forbidden = refusal{http.StatusForbidden, "permission denied"}
-	unknown   = refusal{http.StatusNotFound, ""}
-	noPath    = refusal{http.StatusNotFound, "1 error occurred:\n\t* unsupported path\n\n"}
+	nothing   = refusal{http.StatusNotFound, ""}
 )
 
 // object is a JSON object.
@@ -84,20 +79,11 @@ func answerError(w http.ResponseWriter, err error) {
 
 // answer is what one request gets. No answer and no error is 204.
 func (p *process) answer(r *http.Request, at string, in object) (int, any, error) {
-	write := r.Method == http.MethodPut || r.Method == http.MethodPost
-	switch {
-	case at == "sys/seal-status" && r.Method == http.MethodGet:
-		return p.status()
-	case at == "sys/health":
-		return p.health(r)
-	case at == "sys/leader" && r.Method == http.MethodGet:
-		return p.leader()
-	case at == "sys/init" && write:
-		return p.init(in)
-	case at == "sys/unseal" && write:
-		return p.unsealBy(in)
-	case at == "sys/generate-root/attempt", at == "sys/generate-root/update" && write:
-		return p.generateRoot(r.Method, path.Base(at), in)
+	q := request{method: method(r), at: at, in: in, token: r.Header.Get("X-Vault-Token"), standbyOK: r.URL.Query().Get("standbyok") == "true"}
+	for _, route := range local() {
+		if route.fits(q) {
+			return route.serve(p, q)
+		}
 	}
 	code, out := http.StatusOK, any(nil)
 	err := p.with(func(c *cluster) (err error) {
@@ -107,7 +93,7 @@ func (p *process) answer(r *http.Request, at string, in object) (int, any, error
 		if c.leader() == nil {
 			return p.unled(c)
 		}
-		out, err = p.logical(c, r, at, in)
+		out, err = p.logical(c, q)
 		return err
 	})
 	return code, out, err
@@ -134,7 +120,7 @@ func (p *process) standing(do func(c *cluster, m *server)) error {
 	})
 }
 
-func (p *process) status() (int, any, error) {
+func (p *process) status(request) (int, any, error) {
 	out := object{"type": "shamir", "initialized": false, "sealed": true, "t": 0, "n": 0, "progress": len(p.shares), "nonce": p.nonce,
 		"version": p.version, "build_date": "2025-01-01T00:00:00Z", "migration": false, "recovery_seal": false, "storage_type": "raft", "removed_from_cluster": false}
 	err := p.standing(func(c *cluster, m *server) {
@@ -149,7 +135,7 @@ func (p *process) status() (int, any, error) {
 	return http.StatusOK, out, err
 }
 
-func (p *process) health(r *http.Request) (int, any, error) {
+func (p *process) health(q request) (int, any, error) {
 	code := http.StatusNotImplemented
 	out := object{"initialized": false, "sealed": true, "standby": true, "performance_standby": false, "version": p.version, "enterprise": false,
 		"server_time_utc": time.Now().Unix(), "removed_from_cluster": false}
@@ -168,14 +154,14 @@ func (p *process) health(r *http.Request) (int, any, error) {
 		switch {
 		case c.leader() == nil && p.followed != "" && time.Since(p.heard) > heartbeats && atLeast(p.version, "1.19.0"):
 			code = 474 // the connection to the active node is unhealthy
-		case c.Raft.Leader == m.ID || r.URL.Query().Get("standbyok") == "true":
+		case c.Raft.Leader == m.ID || q.standbyOK:
 			code = http.StatusOK
 		}
 	})
 	return code, out, err
 }
 
-func (p *process) leader() (int, any, error) {
+func (p *process) leader(request) (int, any, error) {
 	out, shut := object{}, true
 	err := p.standing(func(c *cluster, m *server) {
 		if c == nil || !m.Open {
@@ -201,7 +187,8 @@ func (p *process) leader() (int, any, error) {
 	return http.StatusOK, out, err
 }
 
-func (p *process) init(in object) (int, any, error) {
+func (p *process) init(q request) (int, any, error) {
+	in := q.in
 	shares, threshold := number(in["secret_shares"]), number(in["secret_threshold"])
 	keys, rootKey := words(in["pgp_keys"]), fmt.Sprint(or(in["root_token_pgp_key"], ""))
 	if len(keys) > 0 && len(keys) != shares {
@@ -238,19 +225,19 @@ func (p *process) init(in object) (int, any, error) {
 	return http.StatusOK, object{"keys": hexes, "keys_base64": base64s, "root_token": root}, nil
 }
 
-func (p *process) unsealBy(in object) (int, any, error) {
-	if in["reset"] == true {
+func (p *process) unsealBy(q request) (int, any, error) {
+	if q.in["reset"] == true {
 		p.shares, p.nonce = nil, ""
-		return p.status()
+		return p.status(q)
 	}
-	share, err := parseShare(in)
+	share, err := parseShare(q.in)
 	if err != nil {
 		return 0, nil, err
 	}
 	if err := p.unseal(share); err != nil {
 		return 0, nil, err
 	}
-	return p.status()
+	return p.status(q)
 }
 
 // parseShare is the share in the field key of a request.
@@ -266,74 +253,6 @@ func parseShare(in object) ([]byte, error) {
 		return nil, refusal{http.StatusBadRequest, fmt.Sprintf("invalid key: key is shorter than minimum 16 bytes or longer than 33, it has %d", len(share))}
 	}
 	return share, nil
-}
-
-// logical is what the leader answers; a standby asks it.
-func (p *process) logical(c *cluster, r *http.Request, at string, in object) (any, error) {
-	if at == "auth/approle/login" {
-		return login(c, in)
-	}
-	given := r.Header.Get("X-Vault-Token")
-	who, ok := c.Access.Tokens[hash(given)]
-	if !ok || !who.Until.IsZero() && time.Now().After(who.Until) {
-		return nil, forbidden
-	}
-	write := r.Method == http.MethodPut || r.Method == http.MethodPost
-	list := r.Method == "LIST" || r.URL.Query().Get("list") == "true"
-	if !c.Access.allows(who, at, method(r.Method, list)) {
-		return nil, forbidden
-	}
-	switch {
-	case at == "sys/storage/raft/configuration" && !write:
-		return wrap(c.configuration()), nil
-	case at == "sys/storage/raft/autopilot/state" && !write:
-		return wrap(c.autopilot()), nil
-	case at == "sys/version-history" && list:
-		return wrap(object{"keys": c.Led}), nil
-	case at == "sys/seal" && write:
-		if c.Raft.Leader != p.config.nodeID {
-			return nil, refusal{http.StatusBadRequest, "vault cannot seal when in standby mode; please restart instead"}
-		}
-		p.me(c).Seal()
-		p.seen(c)
-		return nil, nil
-	case at == "sys/audit" && r.Method == http.MethodGet:
-		devices := object{}
-		for name, d := range c.Raft.Devices {
-			devices[name] = object{"path": name, "type": d.Type, "options": d.Options, "description": "", "local": false}
-		}
-		return wrap(devices), nil
-	case strings.HasPrefix(at, "sys/audit/") && write:
-		return nil, p.enableAudit(c, strings.TrimPrefix(at, "sys/audit/"), in)
-	case strings.HasPrefix(at, "sys/policies/acl/") && write:
-		text, _ := in["policy"].(string)
-		if _, err := rules(text); err != nil {
-			return nil, refusal{http.StatusBadRequest, "failed to parse policy: " + err.Error()}
-		}
-		c.Access.Policies[path.Base(at)] = text
-		return nil, nil
-	case at == "sys/auth" && r.Method == http.MethodGet:
-		methods := object{"token/": object{"type": "token"}}
-		if c.Access.AppRole {
-			methods["approle/"] = object{"type": "approle"}
-		}
-		return wrap(methods), nil
-	case at == "sys/auth/approle" && write:
-		if c.Access.AppRole {
-			return nil, refusal{http.StatusBadRequest, "path is already in use at approle/"}
-		}
-		c.Access.AppRole = true
-		return nil, nil
-	case strings.HasPrefix(at, "auth/approle/role/"):
-		return c.Access.role(r.Method, strings.TrimPrefix(at, "auth/approle/role/"), in)
-	case at == "auth/token/revoke-self" && write:
-		delete(c.Access.Tokens, hash(given))
-		c.Raft.Root = c.Raft.Root && !slices.Contains(who.Policies, "root")
-		return nil, nil
-	case at == "auth/token/lookup-self" && !write:
-		return wrap(object{"policies": who.Policies, "accessor": who.Accessor, "ttl": who.TTL}), nil
-	}
-	return nil, noPath
 }
 
 func wrap(data any) object { return object{"request_id": uuid(), "data": data} }
@@ -374,42 +293,6 @@ func (c *cluster) members() []string {
 	return ids
 }
 
-// enableAudit opens an audit device, on the node that was asked.
-func (p *process) enableAudit(c *cluster, name string, in object) error {
-	kind, options := fmt.Sprint(or(in["type"], "")), map[string]string{}
-	for k, v := range asObject(in["options"]) {
-		options[k] = fmt.Sprint(v)
-	}
-	name = strings.TrimSuffix(name, "/") + "/"
-	if _, there := c.Raft.Devices[name]; there {
-		return refusal{http.StatusBadRequest, "path already in use"}
-	}
-	if kind == "file" && options["file_path"] != "stdout" {
-		f, err := os.OpenFile(p.onNode(options["file_path"]), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-		if err != nil {
-			return refusal{http.StatusBadRequest, "sanity check failed; unable to open for writing: " + err.Error()}
-		}
-		if err := f.Close(); err != nil {
-			return err
-		}
-	}
-	c.Raft.Devices[name] = sim.Device{Type: kind, Options: options}
-	return nil
-}
-
-// method is the capability that a method needs.
-func method(m string, list bool) string {
-	switch {
-	case list:
-		return "list"
-	case m == http.MethodGet:
-		return "read"
-	case m == http.MethodDelete:
-		return "delete"
-	}
-	return "update"
-}
-
 // rules are the paths of a policy with their capabilities.
 func rules(text string) (map[string][]string, error) {
 	var policy struct {
@@ -444,50 +327,6 @@ func (a access) allows(who token, at, capability string) bool {
 		}
 	}
 	return allowed
-}
-
-// role is auth/approle/role/NAME and what is below it.
-func (a access) role(m, at string, in object) (any, error) {
-	name, what, _ := strings.Cut(at, "/")
-	r, there := a.Roles[name]
-	switch {
-	case !a.AppRole:
-		return nil, refusal{http.StatusNotFound, "no handler for route"}
-	case m == http.MethodDelete && what == "":
-		delete(a.Roles, name)
-		return nil, nil
-	case m != http.MethodGet && what == "":
-		r.Policies, r.TTL = words(in["token_policies"]), seconds(in["token_ttl"])
-		if !there {
-			r.ID = uuid()
-		}
-		a.Roles[name] = r
-		return nil, nil
-	case !there:
-		return nil, unknown
-	case m == http.MethodGet && what == "role-id":
-		return wrap(object{"role_id": r.ID}), nil
-	case m != http.MethodGet && what == "secret-id":
-		secret := uuid()
-		r.Secrets = append(r.Secrets, hash(secret))
-		a.Roles[name] = r
-		return wrap(object{"secret_id": secret, "secret_id_accessor": uuid(), "secret_id_num_uses": 0, "secret_id_ttl": 0}), nil
-	}
-	return nil, unknown
-}
-
-// login is auth/approle/login.
-func login(c *cluster, in object) (any, error) {
-	for _, r := range c.Access.Roles {
-		if r.ID == in["role_id"] && slices.Contains(r.Secrets, hash(fmt.Sprint(in["secret_id"]))) {
-			given := "hvs." + text(90)
-			t := token{Accessor: text(18), Policies: append([]string{"default"}, r.Policies...), TTL: r.TTL, Until: time.Now().Add(time.Duration(r.TTL) * time.Second)}
-			c.Access.Tokens[hash(given)] = t
-			return object{"auth": object{"client_token": given, "accessor": t.Accessor, "policies": t.Policies, "token_policies": t.Policies,
-				"lease_duration": r.TTL, "renewable": true, "token_type": "service"}}, nil
-		}
-	}
-	return nil, refusal{http.StatusBadRequest, "invalid role or secret ID"}
 }
 
 func number(v any) int {

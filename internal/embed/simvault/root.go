@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"path"
 	"slices"
 )
 
@@ -25,17 +26,18 @@ func (a access) admit(root string) {
 
 // generateRoot is sys/generate-root/attempt and /update. Nobody needs a token for
 // it before Vault 2.0: the shares are the right.
-func (p *process) generateRoot(method, what string, in object) (int, any, error) {
+func (p *process) generateRoot(q request) (int, any, error) {
+	what := path.Base(q.at)
 	var out object
 	err := p.with(func(c *cluster) error {
 		if c == nil || p.me(c) == nil || !p.me(c).Open {
 			return sealed
 		}
 		switch {
-		case what == "attempt" && method == http.MethodDelete:
+		case what == "attempt" && q.method == http.MethodDelete:
 			p.making = rooting{}
 			return nil
-		case what == "attempt" && method == http.MethodGet:
+		case what == "attempt" && q.method == http.MethodGet:
 			out = p.making.standing(c.Raft.Thresh)
 			out["otp_length"] = len(newRoot())
 			return nil
@@ -49,7 +51,7 @@ func (p *process) generateRoot(method, what string, in object) (int, any, error)
 			return nil
 		}
 		var err error
-		out, err = p.contribute(c, in)
+		out, err = p.contribute(c, q.in)
 		return err
 	})
 	if err != nil || out == nil {

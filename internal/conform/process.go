@@ -1,0 +1,201 @@
+package conform
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	goversion "github.com/hashicorp/go-version"
+)
+
+// Machines are servers on machines that somebody can reach into.
+type Machines interface {
+	Servers
+	// Config is a configuration that a server is fine with; Paths are where it
+	// lies, and the certificate and key of its listener.
+	Config(server string) string
+	Paths() (config, cert, key string)
+	Write(server, path, text string) error
+	Certify(server string) error // writes another certificate, with its key
+	Reload(server string) error  // SIGHUP
+	// Serial is that of the certificate that a server presents.
+	Serial(ctx context.Context, server string) (string, error)
+	Said(server string) string    // all that it wrote so far
+	Process(server string) string // its number
+}
+
+// process is one run of the suite about processes.
+type process struct {
+	*run
+	machines Machines
+}
+
+// Process holds a server "a" to what Vault's process does with its configuration,
+// when it starts and on SIGHUP. It returns what is not so, a sentence each.
+func Process(ctx context.Context, machines Machines, o Options) []string {
+	p := &process{&run{Options: o, ctx: ctx, servers: machines}, machines}
+	var parts []part
+	for _, x := range []struct {
+		is   string
+		look func()
+	}{
+		{"a reload takes up another certificate, in the same process", p.certificate},
+		{"a reload keeps the certificate when the new pair does not fit", p.pair},
+		{"a reload with a configuration that cannot be read changes nothing", p.broken},
+		{"a reload does not move a listener", p.listener},
+		{"a reload takes up the log level", p.level},
+		{"a server refuses to start with a configuration that cannot be", p.refused},
+	} {
+		parts = append(parts, part{x.is, func(*run) { x.look() }})
+	}
+	return p.all(parts)
+}
+
+// did is a step that has to come off.
+func (p *process) did(errs ...error) bool {
+	if err := errors.Join(errs...); err != nil {
+		p.find("%v", err)
+		return false
+	}
+	return true
+}
+
+func (p *process) configure(change func(string) string) error {
+	path, _, _ := p.machines.Paths()
+	return p.machines.Write("a", path, change(p.machines.Config("a")))
+}
+
+func unchanged(text string) string { return text }
+
+func replace(before, after string) func(string) string {
+	return func(text string) string { return strings.Replace(text, before, after, 1) }
+}
+
+// saysSince waits until the server says a word that it had not said.
+func (p *process) saysSince(before, word string) {
+	p.eventually(word, func() bool { return strings.Contains(strings.TrimPrefix(p.machines.Said("a"), before), word) })
+}
+
+func (p *process) serial() string {
+	serial, err := p.machines.Serial(p.ctx, "a")
+	if err != nil {
+		p.find("%v", err)
+	}
+	return serial
+}
+
+func (p *process) certificate() {
+	serial, number, before := p.serial(), p.machines.Process("a"), p.machines.Said("a")
+	if !p.did(p.machines.Certify("a")) {
+		return
+	}
+	if p.serial() != serial {
+		p.find("it was taken up before anybody asked")
+	}
+	if !p.did(p.machines.Reload("a")) {
+		return
+	}
+	p.saysSince(before, "==> Vault reload triggered")
+	p.eventually("another certificate", func() bool { return p.serial() != serial })
+	if p.machines.Process("a") != number {
+		p.find("it is another process")
+	}
+}
+
+func (p *process) pair() {
+	serial, before := p.serial(), p.machines.Said("a")
+	_, cert, _ := p.machines.Paths()
+	if !p.did(p.machines.Write("a", cert, noCertificate), p.machines.Reload("a")) {
+		return
+	}
+	p.saysSince(before, "error encountered reloading listener")
+	if p.serial() != serial {
+		p.find("it was taken up")
+	}
+	p.did(p.machines.Certify("a"), p.machines.Reload("a"))
+}
+
+const noCertificate = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"
+
+func (p *process) broken() {
+	before, number := p.machines.Said("a"), p.machines.Process("a")
+	if !p.did(p.configure(func(text string) string { return text[:len(text)-3] }), p.machines.Reload("a")) {
+		return
+	}
+	p.saysSince(before, "could not reload config")
+	p.serial()
+	if p.machines.Process("a") != number {
+		p.find("it is another process")
+	}
+	p.did(p.configure(unchanged))
+}
+
+func (p *process) listener() {
+	before := p.machines.Said("a")
+	if !p.did(p.configure(replace(":8200\"\n  tls", ":8210\"\n  tls")), p.machines.Reload("a")) {
+		return
+	}
+	p.saysSince(before, "==> Vault reload triggered")
+	p.serial()
+	p.did(p.configure(unchanged), p.machines.Reload("a"))
+}
+
+func (p *process) level() {
+	if !p.did(p.configure(replace(`"info"`, `"error"`)), p.machines.Reload("a")) {
+		return
+	}
+	before := p.machines.Said("a")
+	a := p.ask("a", "", put, "sys/init", map[string]any{"secret_shares": 1, "secret_threshold": 1})
+	keys, _ := a.Body["keys_base64"].([]any)
+	if len(keys) != 1 {
+		p.find("init: %d %v", a.Code, a.Body)
+		return
+	}
+	p.ask("a", "", put, "sys/unseal", map[string]any{"key": keys[0]})
+	p.eventually("a leader", func() bool { return p.ask("a", "", get, "sys/health", nil).Code == 200 })
+	if said := strings.TrimPrefix(p.machines.Said("a"), before); strings.Contains(said, "[INFO]") {
+		p.find("it goes on to say\n%s", said)
+	}
+	p.did(p.configure(unchanged), p.machines.Reload("a"))
+}
+
+func (p *process) refused() {
+	_, _, key := p.machines.Paths()
+	cases := []struct {
+		is     string
+		config func(string) string
+		says   string
+	}{
+		{"half of it", func(text string) string { return text[:len(text)-3] }, "error parsing"},
+		{"no storage", func(text string) string { return text[:strings.Index(text, "storage")] }, "A storage backend must be specified"},
+		{"no such log level", replace(`"info"`, `"loud"`), "unknown log level"},
+		{"no such key file", replace(key, "/no/such.key"), "no such file"},
+	}
+	if atLeast(p.Version, "1.20.0") {
+		cases = append(cases, struct {
+			is     string
+			config func(string) string
+			says   string
+		}{"no word about mlock", replace("disable_mlock = true\n", ""), "disable_mlock must be configured"})
+	} else if p.did(p.machines.Stop("a"), p.configure(replace("disable_mlock = true\n", ""))) {
+		p.did(p.machines.Start("a"))
+	}
+	for _, c := range cases {
+		if !p.did(p.machines.Stop("a"), p.configure(c.config)) {
+			return
+		}
+		before := p.machines.Said("a")
+		if err := p.machines.Start("a"); err == nil {
+			p.find("it starts with %s", c.is)
+		}
+		p.saysSince(before, c.says)
+	}
+	if p.did(p.configure(unchanged), p.machines.Start("a")) {
+		p.serial()
+	}
+}
+
+func atLeast(version, floor string) bool {
+	v, err := goversion.NewVersion(version)
+	return err == nil && v.GreaterThanOrEqual(goversion.Must(goversion.NewVersion(floor)))
+}

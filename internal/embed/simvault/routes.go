@@ -1,0 +1,266 @@
+package simvault
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vaultfleet/reconciler/internal/sim"
+)
+
+// request is what was asked.
+type request struct {
+	method    string // GET LIST DELETE, or PUT for everything that writes
+	at        string // path below /v1/
+	token     string
+	standbyOK bool
+	in        object
+
+	who token // of token, for what the leader answers
+}
+
+// method is one of four: Vault takes POST for PUT, and a parameter for LIST.
+func method(r *http.Request) string {
+	switch {
+	case r.Method == "LIST" || r.URL.Query().Get("list") == "true":
+		return "LIST"
+	case r.Method == http.MethodPost:
+		return http.MethodPut
+	}
+	return r.Method
+}
+
+// place is a path with a method; a * in it is one name. What the simulator
+// answers are the places of [local] and [leading], and nothing else.
+type place string
+
+func (p place) fits(q request) bool {
+	method, pattern, _ := strings.Cut(string(p), " ")
+	matched, err := path.Match(pattern, q.at)
+	return err == nil && matched && (method == q.method || method == "ANY")
+}
+
+// localRoute is what every server answers by itself, to anybody.
+type localRoute struct {
+	place
+	serve func(p *process, q request) (int, any, error)
+}
+
+func local() []localRoute {
+	return []localRoute{
+		{"GET sys/seal-status", (*process).status},
+		{"ANY sys/health", (*process).health},
+		{"GET sys/leader", (*process).leader},
+		{"PUT sys/init", (*process).init},
+		{"PUT sys/unseal", (*process).unsealBy},
+		{"GET sys/generate-root/attempt", (*process).generateRoot},
+		{"PUT sys/generate-root/attempt", (*process).generateRoot},
+		{"DELETE sys/generate-root/attempt", (*process).generateRoot},
+		{"PUT sys/generate-root/update", (*process).generateRoot},
+	}
+}
+
+// leadingRoute is what the leader answers, whoever was asked.
+type leadingRoute struct {
+	place
+	serve func(p *process, c *cluster, q request) (any, error)
+}
+
+func leading() []leadingRoute {
+	return []leadingRoute{
+		{"GET sys/storage/raft/configuration", func(_ *process, c *cluster, _ request) (any, error) { return wrap(c.configuration()), nil }},
+		{"GET sys/storage/raft/autopilot/state", func(_ *process, c *cluster, _ request) (any, error) { return wrap(c.autopilot()), nil }},
+		{"LIST sys/version-history", func(_ *process, c *cluster, _ request) (any, error) { return wrap(object{"keys": c.Led}), nil }},
+		{"PUT sys/seal", (*process).seal},
+		{"GET sys/audit", listAudit},
+		{"PUT sys/audit/*", (*process).enableAudit},
+		{"PUT sys/policies/acl/*", writePolicy},
+		{"GET sys/auth", listMethods},
+		{"PUT sys/auth/approle", enableAppRole},
+		{"PUT auth/approle/role/*", writeRole},
+		{"DELETE auth/approle/role/*", deleteRole},
+		{"GET auth/approle/role/*/role-id", roleID},
+		{"PUT auth/approle/role/*/secret-id", newSecretID},
+		{"PUT auth/token/revoke-self", revokeSelf},
+		{"GET auth/token/lookup-self", lookupSelf},
+	}
+}
+
+// loginPlace needs no token.
+const loginPlace = place("PUT auth/approle/login")
+
+// logical is what the leader answers; a standby asks it.
+func (p *process) logical(c *cluster, q request) (any, error) {
+	if loginPlace.fits(q) {
+		return login(c, q.in)
+	}
+	who, ok := c.Access.Tokens[hash(q.token)]
+	if !ok || !who.Until.IsZero() && time.Now().After(who.Until) || !c.Access.allows(who, q.at, capability(q.method)) {
+		return nil, forbidden
+	}
+	q.who = who
+	for _, route := range leading() {
+		if route.fits(q) {
+			return route.serve(p, c, q)
+		}
+	}
+	if strings.HasPrefix(q.at, "sys/") {
+		return nil, refusal{http.StatusNotFound, "1 error occurred:\n\t* unsupported path\n\n"}
+	}
+	return nil, noRoute(q)
+}
+
+// noRoute is the answer for a path at which nothing is mounted.
+func noRoute(q request) error {
+	return refusal{http.StatusNotFound, fmt.Sprintf("no handler for route %q. route entry not found.", q.at)}
+}
+
+// capability is what a method needs.
+func capability(method string) string {
+	return map[string]string{"LIST": "list", http.MethodGet: "read", http.MethodDelete: "delete"}[method] + map[bool]string{true: "update"}[method == http.MethodPut]
+}
+
+func (p *process) seal(c *cluster, _ request) (any, error) {
+	if c.Raft.Leader != p.config.nodeID {
+		return nil, refusal{http.StatusBadRequest, "vault cannot seal when in standby mode; please restart instead"}
+	}
+	p.me(c).Seal()
+	p.seen(c)
+	return nil, nil
+}
+
+func listAudit(_ *process, c *cluster, _ request) (any, error) {
+	devices := object{}
+	for name, d := range c.Raft.Devices {
+		devices[name] = object{"path": name, "type": d.Type, "options": d.Options, "description": "", "local": false}
+	}
+	return wrap(devices), nil
+}
+
+// enableAudit opens an audit device, on the node that was asked.
+func (p *process) enableAudit(c *cluster, q request) (any, error) {
+	kind, options := fmt.Sprint(or(q.in["type"], "")), map[string]string{}
+	for k, v := range asObject(q.in["options"]) {
+		options[k] = fmt.Sprint(v)
+	}
+	name := path.Base(q.at) + "/"
+	if _, there := c.Raft.Devices[name]; there {
+		return nil, refusal{http.StatusBadRequest, "path already in use"}
+	}
+	if kind == "file" && options["file_path"] != "stdout" {
+		f, err := os.OpenFile(p.onNode(options["file_path"]), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err != nil {
+			return nil, refusal{http.StatusBadRequest, "sanity check failed; unable to open for writing: " + err.Error()}
+		}
+		if err := f.Close(); err != nil {
+			return nil, err
+		}
+	}
+	c.Raft.Devices[name] = sim.Device{Type: kind, Options: options}
+	return nil, nil
+}
+
+func writePolicy(_ *process, c *cluster, q request) (any, error) {
+	text, _ := q.in["policy"].(string)
+	if _, err := rules(text); err != nil {
+		return nil, refusal{http.StatusBadRequest, "failed to parse policy: " + err.Error()}
+	}
+	c.Access.Policies[path.Base(q.at)] = text
+	return nil, nil
+}
+
+func listMethods(_ *process, c *cluster, _ request) (any, error) {
+	methods := object{"token/": object{"type": "token"}}
+	if c.Access.AppRole {
+		methods["approle/"] = object{"type": "approle"}
+	}
+	return wrap(methods), nil
+}
+
+func enableAppRole(_ *process, c *cluster, _ request) (any, error) {
+	if c.Access.AppRole {
+		return nil, refusal{http.StatusBadRequest, "path is already in use at approle/"}
+	}
+	c.Access.AppRole = true
+	return nil, nil
+}
+
+// role is the role of auth/approle/role/NAME and of what is below it.
+func (q request) role(c *cluster) (name string, r role, there bool, err error) {
+	if !c.Access.AppRole {
+		return "", r, false, noRoute(q)
+	}
+	name, _, _ = strings.Cut(strings.TrimPrefix(q.at, "auth/approle/role/"), "/")
+	r, there = c.Access.Roles[name]
+	return name, r, there, nil
+}
+
+func writeRole(_ *process, c *cluster, q request) (any, error) {
+	name, r, there, err := q.role(c)
+	if err != nil {
+		return nil, err
+	}
+	r.Policies, r.TTL = words(q.in["token_policies"]), seconds(q.in["token_ttl"])
+	if !there {
+		r.ID = uuid()
+	}
+	c.Access.Roles[name] = r
+	return nil, nil
+}
+
+func deleteRole(_ *process, c *cluster, q request) (any, error) {
+	name, _, _, err := q.role(c)
+	delete(c.Access.Roles, name)
+	return nil, err
+}
+
+func roleID(_ *process, c *cluster, q request) (any, error) {
+	_, r, there, err := q.role(c)
+	if err == nil && !there {
+		err = nothing
+	}
+	return wrap(object{"role_id": r.ID}), err
+}
+
+func newSecretID(_ *process, c *cluster, q request) (any, error) {
+	name, r, there, err := q.role(c)
+	if err != nil {
+		return nil, err
+	}
+	if !there {
+		return nil, refusal{http.StatusNotFound, fmt.Sprintf("role %q does not exist", name)}
+	}
+	secret := uuid()
+	r.Secrets = append(r.Secrets, hash(secret))
+	c.Access.Roles[name] = r
+	return wrap(object{"secret_id": secret, "secret_id_accessor": uuid(), "secret_id_num_uses": 0, "secret_id_ttl": 0}), nil
+}
+
+func revokeSelf(_ *process, c *cluster, q request) (any, error) {
+	delete(c.Access.Tokens, hash(q.token))
+	c.Raft.Root = slices.ContainsFunc(slices.Collect(maps.Values(c.Access.Tokens)), func(t token) bool { return slices.Contains(t.Policies, "root") })
+	return nil, nil
+}
+
+func lookupSelf(_ *process, _ *cluster, q request) (any, error) {
+	return wrap(object{"policies": q.who.Policies, "accessor": q.who.Accessor, "ttl": q.who.TTL}), nil
+}
+
+// login is auth/approle/login.
+func login(c *cluster, in object) (any, error) {
+	for _, r := range c.Access.Roles {
+		if r.ID == in["role_id"] && slices.Contains(r.Secrets, hash(fmt.Sprint(in["secret_id"]))) {
+			given := "hvs." + text(90)
+			t := token{Accessor: text(18), Policies: append([]string{"default"}, r.Policies...), TTL: r.TTL, Until: time.Now().Add(time.Duration(r.TTL) * time.Second)}
+			c.Access.Tokens[hash(given)] = t
+			return object{"auth": object{"client_token": given, "accessor": t.Accessor, "policies": t.Policies, "token_policies": t.Policies,
+				"lease_duration": r.TTL, "renewable": true, "token_type": "service"}}, nil
+		}
+	}
+	return nil, refusal{http.StatusBadRequest, "invalid role or secret ID"}
+}
