@@ -42,7 +42,7 @@ func readConfiguration(path, root, version string) (configuration, error) {
 	}
 	var raw map[string]any
 	if err := hcl.Unmarshal(body, &raw); err != nil {
-		return c, fmt.Errorf("error parsing config file %s: %w", path, err)
+		return c, fmt.Errorf("error loading configuration from %s: %w", path, err)
 	}
 	raft := block(raw, "storage", "raft")
 	if raft == nil {

@@ -211,7 +211,7 @@ storage "raft" {
 		t.Errorf("%+v %v", c, err)
 	}
 	for name, bad := range map[string]struct{ text, version, says string }{
-		"half of it":    {whole[:len(whole)-3], "1.21.0", "error parsing config file"},
+		"half of it":    {whole[:len(whole)-3], "1.21.0", "error loading configuration"},
 		"no storage":    {whole[:strings.Index(whole, "storage")], "1.21.0", "A storage backend must be specified"},
 		"no mlock":      {whole[strings.Index(whole, "\n"):], "1.21.0", "disable_mlock must be configured"},
 		"no such level": {strings.Replace(whole, "debug", "loud", 1), "1.21.0", "unknown log level: loud"},
