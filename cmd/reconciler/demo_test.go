@@ -49,6 +49,13 @@ func TestTheDemoTellsItsStory(t *testing.T) {
 		t.Errorf("the story is\n%s", out)
 	}
 	leftovers(t, cmd, string(out))
+	recording, err := os.ReadFile("../../docs/demo.svg")
+	check(t, err)
+	for line := range strings.Lines(string(out)) {
+		if claim, ok := strings.CutPrefix(line, "  ✓ "); ok && !strings.Contains(string(recording), "✓ "+strings.TrimSpace(claim)+"<") {
+			t.Errorf("docs/demo.svg does not show %q: run docs/record", claim)
+		}
+	}
 }
 
 // TestTheDemoLeavesNothingBehind stops it in the middle of things.
