@@ -12,6 +12,7 @@ import (
 
 	"github.com/vaultfleet/reconciler/internal/conform"
 	"github.com/vaultfleet/reconciler/internal/embed"
+	"github.com/vaultfleet/reconciler/internal/host"
 )
 
 // TestVaultAnswersAsTheSimulatorIsHeldTo holds Vault itself to the suite that the
@@ -57,4 +58,18 @@ func pair(t *testing.T, version string) *conform.Fleet {
 	servers, err := conform.NewFleet(fleet, binary)
 	rig.must(err)
 	return servers
+}
+
+// TestTheNodeScriptOnARealMachine holds a real host to the table that embedded
+// machines are held to in go test.
+func TestTheNodeScriptOnARealMachine(t *testing.T) {
+	rig := NewRig(t, 1)
+	rig.Nodes[0].Must("if id vault >/dev/null 2>&1; then userdel vault; fi")
+	client, err := rig.Nodes[0].SSH()
+	rig.must(err)
+	defer client.Close()
+	script, _ := host.Script()
+	for _, f := range conform.Script(t.Context(), client, script) {
+		t.Error(f)
+	}
 }

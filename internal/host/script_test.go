@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vaultfleet/reconciler/internal/conform"
 	"github.com/vaultfleet/reconciler/pkg/desired"
 )
 
@@ -147,30 +148,16 @@ func TestStageRefusesWhatIsNotItsStream(t *testing.T) {
 
 func TestFenceRefusesThePastAndOthers(t *testing.T) {
 	m := newMachine(t)
-	m.must("", "fence", "7", holder, "op1")
-	for _, c := range []struct {
-		verb, epoch, who string
-		exit             int
-		after            string
-	}{
-		{"fence", "7", holder, 0, "7 " + holder},
-		{"fence", "6", holder, exitFenced, "7 " + holder},
-		{"fence", "8", "mallory", exitFenced, "7 " + holder},
-		{"fence", "9", holder, 0, "9 " + holder},
-		{"fence", "7", holder, exitFenced, "9 " + holder},
-		{"takeover", "9", "ops-2", exitFenced, "9 " + holder},
-		{"takeover", "10", "ops-2", 0, "10 ops-2"},
-		{"fence", "11", holder, exitFenced, "10 ops-2"},
-	} {
-		out := m.sh("", c.verb, c.epoch, c.who, "op2")
-		if out.Exit != c.exit {
-			t.Errorf("%s %s %s: exit %d, want %d", c.verb, c.epoch, c.who, out.Exit, c.exit)
+	for _, f := range conform.Fence() {
+		out := m.sh("", f.Verb, fmt.Sprint(f.Epoch), f.Holder, "op2")
+		if want := map[bool]int{true: 0, false: exitFenced}[f.Obeyed]; out.Exit != want {
+			t.Errorf("%s %d %s: exit %d, want %d", f.Verb, f.Epoch, f.Holder, out.Exit, want)
 		}
-		if c.exit == exitFenced && strings.TrimSpace(string(out.Stdout)) != "fenced "+c.after {
-			t.Errorf("%s %s %s says %q", c.verb, c.epoch, c.who, out.Stdout)
+		if !f.Obeyed && strings.TrimSpace(string(out.Stdout)) != "fenced "+f.After {
+			t.Errorf("%s %d %s says %q", f.Verb, f.Epoch, f.Holder, out.Stdout)
 		}
-		if got := strings.TrimSpace(m.read("/var/lib/reconciler-node/epoch")); got != c.after {
-			t.Fatalf("after %s %s %s the node obeys %q, want %q", c.verb, c.epoch, c.who, got, c.after)
+		if got := strings.TrimSpace(m.read("/var/lib/reconciler-node/epoch")); got != f.After {
+			t.Fatalf("after %s %d %s the node obeys %q, want %q", f.Verb, f.Epoch, f.Holder, got, f.After)
 		}
 	}
 	m.write("/var/lib/reconciler-node/epoch", "garbage\n")
