@@ -75,7 +75,8 @@ func TestTheDemoLeavesNothingBehind(t *testing.T) {
 			pipe, err := cmd.StdoutPipe()
 			check(t, err)
 			var said strings.Builder
-			cmd.Stderr = &said
+			var woe bytes.Buffer
+			cmd.Stderr = &woe
 			check(t, cmd.Start())
 			sent := false
 			for lines := bufio.NewScanner(pipe); lines.Scan(); {
@@ -87,7 +88,7 @@ func TestTheDemoLeavesNothingBehind(t *testing.T) {
 			}
 			_ = cmd.Wait() // its exit code is checked below
 			if code := cmd.ProcessState.ExitCode(); code != exitInterrupted || !sent {
-				t.Errorf("it exits %d, want %d\n%s", code, exitInterrupted, said.String())
+				t.Errorf("it exits %d, want %d\n%s%s", code, exitInterrupted, said.String(), woe.String())
 			}
 			leftovers(t, cmd, said.String())
 		})

@@ -45,10 +45,9 @@ type run struct {
 	what     string // is being looked at
 	findings []string
 
-	keys  []string // shares, base64
-	root  string   // token
-	id    string   // cluster_id
-	asked map[string]bool
+	keys []string // shares, base64
+	root string   // token
+	id   string   // cluster_id
 }
 
 // part is a sentence that is to be true.
