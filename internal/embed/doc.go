@@ -1,5 +1,5 @@
 // Package embed is a fleet of nodes on this machine, without root and without a
-// network beyond loopback, to test the product on and, later, to show it. Each
+// network beyond loopback, to show the product on and to test it. Each
 // node is a folder with an SSH server, a systemd and a shell; what reaches it over
 // SSH is the production code, unchanged, and what runs there is the real node
 // script. It needs the GNU tools that the script needs, and a loopback of 127/8.

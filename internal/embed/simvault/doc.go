@@ -3,8 +3,9 @@
 // a copy of this very program ([Release]), so that a fleet can be born, rolled and
 // hurt where no Vault is.
 //
-// It knows what HashiCorp Vault answers, reads and refuses. Its own tests pin that
-// so far; nothing compares it with Vault yet. It must not know what the product wants. Which server leads,
-// votes and is open is decided by the machine of internal/sim; servers share it
-// through a folder. It keeps no secret that is worth keeping.
+// It knows what HashiCorp Vault answers, reads and refuses: the suite of
+// internal/conform pins it, which Vault itself is held to on real machines. It must
+// not know what the product wants. Which server leads, votes and is open is decided
+// by the machine of internal/sim; servers share it through a folder. It keeps no
+// secret that is worth keeping.
 package simvault
