@@ -19,7 +19,7 @@ import (
 
 // client asks the nodes' Vaults, with the CA of the stage and no other.
 func (s *Stage) client() *http.Client {
-	return &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.ca.Pool}}}
+	return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.ca.Pool}}}
 }
 
 // Node is a node by its name, or nil.
