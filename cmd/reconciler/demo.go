@@ -52,6 +52,7 @@ func newDemo(a *app) *cobra.Command {
 type demonstration struct {
 	*app
 	keep, fast bool
+	styled     bool
 	vaults     []string
 	downloads  []string
 	source     string
@@ -76,6 +77,13 @@ func (d *demonstration) play(ctx context.Context) (err error) {
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP) // a terminal that is closed must leave nothing behind either
 	defer stop()
+	ctx, lost := context.WithCancelCause(ctx)
+	defer lost(nil)
+	d.styled = d.colored(d.stdout)
+	d.stdout = &heard{d.stdout, lost}
+	// With somebody notified, a write to a pipe that nobody reads is an error instead
+	// of the end. Ignored, it would be for everything that runs on the nodes as well.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	dir, err := os.MkdirTemp("", "reconciler-demo-")
 	if err != nil {
 		return fmt.Errorf("make a folder for the demo: %w", err)
@@ -106,6 +114,20 @@ func (d *demonstration) play(ctx context.Context) (err error) {
 	return d.tell(ctx, stage, releases)
 }
 
+// heard is an output whose loss ends the story.
+type heard struct {
+	io.Writer
+	lost context.CancelCauseFunc
+}
+
+func (h *heard) Write(p []byte) (int, error) {
+	n, err := h.Writer.Write(p)
+	if err != nil {
+		h.lost(fmt.Errorf("nobody reads any more: %w: %w", err, context.Canceled))
+	}
+	return n, err
+}
+
 // real says that the servers are Vault.
 func (d *demonstration) real() bool { return len(d.vaults)+len(d.downloads) > 0 }
 
@@ -122,6 +144,9 @@ func (d *demonstration) possible() error {
 		return usage("give one of them, or the other", "--vault and --download do not go together")
 	case len(d.vaults) > 2 || len(d.downloads) > 2:
 		return usage("give an older version and a newer one", "the story is about two versions at most")
+	case strings.ContainsFunc(os.TempDir(), isOdd) || len(os.TempDir()) > temporaryMost:
+		return &exitError{code: exitFailed, err: fmt.Errorf("the demo's machines cannot live in %s", os.TempDir()),
+			hint: "set TMPDIR to a folder with a short path of letters, digits, . _ and -, such as /tmp"}
 	case !d.real():
 		return nil
 	}
@@ -130,6 +155,15 @@ func (d *demonstration) possible() error {
 			hint: "run it as root, or allow user namespaces: sysctl kernel.unprivileged_userns_clone=1 (Debian), kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu)"}
 	}
 	return nil
+}
+
+// temporaryMost is how long the path of the temporary folder may be: the names of
+// sockets below it end at 108 bytes.
+const temporaryMost = 50
+
+// isOdd says that a shell or a unit file would have to quote a letter of a path.
+func isOdd(r rune) bool {
+	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-", r))
 }
 
 // supplied is a version for the story, and how the stage's source comes to have
@@ -185,7 +219,7 @@ func versionOf(ctx context.Context, path string) (string, error) {
 }
 
 func (d *demonstration) tell(ctx context.Context, stage *demo.Stage, releases []supplied) error {
-	how := demo.Telling{Command: d.command, Out: d.stdout, Styled: d.colored(d.stdout), Pause: reading,
+	how := demo.Telling{Command: d.command, Out: d.stdout, Styled: d.styled, Pause: reading,
 		Older: releases[0].version, Newer: releases[len(releases)-1].version}
 	if d.fast {
 		how.Pause = 0

@@ -58,6 +58,24 @@ func TestTheDemoTellsItsStory(t *testing.T) {
 	}
 }
 
+// TestTheDemoEndsWithItsReader: a pipe that is closed ends it as Ctrl-C does.
+func TestTheDemoEndsWithItsReader(t *testing.T) {
+	t.Parallel()
+	cmd := demonstrate(t)
+	pipe, err := cmd.StdoutPipe()
+	check(t, err)
+	check(t, cmd.Start())
+	lines := bufio.NewScanner(pipe)
+	for lines.Scan() && !strings.Contains(lines.Text(), "eu-1  start  ✔") {
+	}
+	pipe.Close()
+	_ = cmd.Wait() // its exit code is checked below
+	if code := cmd.ProcessState.ExitCode(); code != exitInterrupted {
+		t.Errorf("it exits %d", code)
+	}
+	leftovers(t, cmd, "")
+}
+
 // TestTheDemoLeavesNothingBehind stops it in the middle of things.
 func TestTheDemoLeavesNothingBehind(t *testing.T) {
 	t.Parallel()

@@ -72,6 +72,8 @@ func (s *story) acts() []act {
 			s.run(5, "why "+Cluster, "sealed-by-hand", "vault operator unseal"),
 			s.run(5, "status", "sealed"),
 			s.claim("the node is still sealed, and the other two serve", s.all(s.restarted(nil), s.leftSealed, s.serves(2))),
+			s.unseal,
+			s.claim("the person lifted it, and the fleet is in sync", s.healed),
 		},
 	}}
 }

@@ -186,6 +186,20 @@ func (s *story) sealLeader(ctx context.Context) error {
 	return s.until(ctx, "another leader", s.serves(len(nodes())-1))
 }
 
+// unseal is the person who opens the node again.
+func (s *story) unseal(ctx context.Context) error {
+	shares, err := s.shares()
+	if err != nil {
+		return err
+	}
+	n := s.Node(s.seen.led)
+	s.command(fmt.Sprintf("vault operator unseal -address=https://%s:8200   # with a threshold of %s's shares", n.Address, Holder))
+	return s.ask.Unseal(ctx, n.Address, shares)
+}
+
+// healed waits for the fleet to be in sync: an opened node takes a moment.
+func (s *story) healed(ctx context.Context) error { return s.until(ctx, "a fleet in sync", s.inSync) }
+
 // leftSealed expects the node that was sealed to be sealed.
 func (s *story) leftSealed(ctx context.Context) error {
 	code, err := s.ask.Health(ctx, s.Node(s.seen.led).Address)

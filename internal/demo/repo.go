@@ -23,6 +23,9 @@ const (
 	environmentFile = "environments/production.yaml"
 )
 
+// author makes the commits.
+const author = "ada"
+
 // Edit is a change of one place in a file of the fleet repo.
 type Edit struct {
 	File     string
@@ -33,8 +36,17 @@ type Edit struct {
 // not yet committed.
 func (s *Stage) layRepo() error {
 	branch := git.InitOptions{DefaultBranch: plumbing.NewBranchReferenceName("main")}
-	if _, err := git.PlainInitWithOptions(s.Repo, &git.PlainInitOptions{InitOptions: branch}); err != nil {
+	repo, err := git.PlainInitWithOptions(s.Repo, &git.PlainInitOptions{InitOptions: branch})
+	if err != nil {
 		return fmt.Errorf("make the fleet repo: %w", err)
+	}
+	settings, err := repo.Config()
+	if err != nil {
+		return err
+	}
+	settings.User.Name, settings.User.Email = author, author+"@example.com" // for whoever goes on with git
+	if err := repo.SetConfig(settings); err != nil {
+		return err
 	}
 	if err := os.CopyFS(s.Repo, examples.FleetRepo()); err != nil {
 		return err
@@ -117,8 +129,8 @@ func (s *Stage) Commit(subject string) error {
 	if err := tree.AddWithOptions(&git.AddOptions{All: true}); err != nil {
 		return fmt.Errorf("commit %q: %w", subject, err)
 	}
-	ada := &object.Signature{Name: "Ada", Email: "ada@example.com", When: time.Now()}
-	if _, err := tree.Commit(subject, &git.CommitOptions{Author: ada}); err != nil {
+	by := &object.Signature{Name: author, Email: author + "@example.com", When: time.Now()}
+	if _, err := tree.Commit(subject, &git.CommitOptions{Author: by}); err != nil {
 		return fmt.Errorf("commit %q: %w", subject, err)
 	}
 	return nil

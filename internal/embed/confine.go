@@ -34,6 +34,9 @@ func (n *Node) confine(cmd *exec.Cmd) error {
 	return nil
 }
 
+// tie ends a program with this one, however this one ends.
+func tie(cmd *exec.Cmd) { cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL }
+
 // Confines says why this machine cannot confine services, or nil.
 func Confines() error {
 	if os.Getuid() == 0 {

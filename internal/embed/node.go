@@ -232,6 +232,7 @@ func (n *Node) command(ctx context.Context, name string, args ...string) *exec.C
 	if n.who.other {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: n.who.uid, Gid: n.who.gid}
 	}
+	tie(cmd)
 	cmd.Cancel = func() error {
 		if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 			return err
