@@ -1,17 +1,21 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vaultfleet/reconciler/internal/embed"
@@ -111,11 +115,27 @@ func (s *story) restarted(want []string) func(context.Context) error {
 		if len(want) < len(nodes()) {
 			return nil
 		}
-		if order := s.seen.order; s.seen.led == "" || len(order) != len(nodes()) || order[len(order)-1] != s.seen.led {
+		order, err := s.order()
+		if err != nil {
+			return err
+		}
+		if last := order[len(order)-1]; last != s.seen.led {
 			return fmt.Errorf("%s led, and the order was %v", s.seen.led, order)
 		}
 		return nil
 	}
+}
+
+// order is the nodes by when their Vault was started.
+func (s *story) order() ([]string, error) {
+	at := map[string]int64{}
+	for _, n := range s.Fleet.Nodes {
+		var err error
+		if at[n.Name], err = strconv.ParseInt(n.Systemctl("show", "vault", "-P", "ExecMainStartTimestampMonotonic"), 10, 64); err != nil {
+			return nil, err
+		}
+	}
+	return slices.SortedFunc(maps.Keys(at), func(a, b string) int { return cmp.Compare(at[a], at[b]) }), nil
 }
 
 // down expects that never more nodes than so many did not serve at once.
@@ -255,9 +275,8 @@ func (s *story) until(ctx context.Context, what string, holds func(context.Conte
 // watched is what was seen of the nodes during a step.
 type watched struct {
 	looks int
-	down  int      // most nodes that did not serve at once
-	led   string   // the node that led when it began
-	order []string // nodes in the order in which they were restarted
+	down  int    // most nodes that did not serve at once
+	led   string // the node that led when it began
 }
 
 // watching does a step and looks at the nodes meanwhile, past the product.
@@ -271,8 +290,8 @@ func (s *story) watching(do step) step {
 		ended := make(chan struct{})
 		var watcher sync.WaitGroup
 		watcher.Go(func() {
-			for last := s.processes(); ; {
-				last = s.watch(ctx, last)
+			for {
+				s.watch(ctx)
 				select {
 				case <-ended:
 					return
@@ -287,25 +306,21 @@ func (s *story) watching(do step) step {
 	}
 }
 
-// watch is one look.
-func (s *story) watch(ctx context.Context, last map[string]string) map[string]string {
-	down := 0
+// watch is one look at all nodes at once.
+func (s *story) watch(ctx context.Context) {
+	var down atomic.Int64
+	var looks sync.WaitGroup
 	for _, n := range s.Fleet.Nodes {
-		code, err := s.ask.Health(ctx, n.Address)
-		if err != nil || code != http.StatusOK && code != http.StatusTooManyRequests {
-			down++
-		}
+		looks.Go(func() {
+			code, err := s.ask.Health(ctx, n.Address)
+			if err != nil || code != http.StatusOK && code != http.StatusTooManyRequests {
+				down.Add(1)
+			}
+		})
 	}
-	if ctx.Err() != nil {
-		return last
+	looks.Wait()
+	if ctx.Err() == nil {
+		s.seen.looks++
+		s.seen.down = max(s.seen.down, int(down.Load()))
 	}
-	s.seen.looks++
-	s.seen.down = max(s.seen.down, down)
-	now := s.processes()
-	for _, name := range nodes() {
-		if now[name] != last[name] {
-			s.seen.order = append(s.seen.order, name)
-		}
-	}
-	return now
 }

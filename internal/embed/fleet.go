@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -73,6 +74,7 @@ func (f *Fleet) boot(o Options) error {
 			return err
 		}
 	}
+	booted := time.Now()
 	listeners, err := addresses(len(o.Nodes))
 	if err != nil {
 		return err
@@ -83,7 +85,7 @@ func (f *Fleet) boot(o Options) error {
 			drop(listeners[i:])
 			return fmt.Errorf("make node %s: %w", name, err)
 		}
-		n.confined = o.Confined
+		n.confined, n.booted = o.Confined, booted
 		f.Nodes = append(f.Nodes, n)
 		if err := n.serve(listeners[i], o.Key); err != nil {
 			drop(listeners[i:])

@@ -41,9 +41,10 @@ type Node struct {
 	// confined: services see Root as the whole file system.
 	confined bool
 
-	ctx  context.Context // ends with its power
-	off  context.CancelFunc
-	work sync.WaitGroup // everything that runs
+	booted time.Time       // the same on all nodes of a fleet
+	ctx    context.Context // ends with its power
+	off    context.CancelFunc
+	work   sync.WaitGroup // everything that runs
 }
 
 func newNode(name, root, control, self, shared string, who identity) (*Node, error) {
