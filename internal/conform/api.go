@@ -30,6 +30,7 @@ func API(ctx context.Context, servers Servers, o Options) []string {
 		{"a root token is made with a threshold of shares", (*run).generateRoot},
 		{"a standby is not sealed by its API", (*run).sealStandby},
 		{"a restart seals, and the shares open again", (*run).restart},
+		{"a leader that is asked to step down lets another one lead", (*run).stepDown},
 		{"a server that is sealed says so, and its follower goes on to name it", (*run).seal},
 		{"a leader without quorum stops to lead", (*run).alone},
 	})
@@ -380,6 +381,13 @@ func (r *run) again(server string, shares ...int) {
 	}
 	r.expect(server, "", get, "sys/health", nil, 503, r.health(true, true, true))
 	r.give(server, shares...)
+}
+
+func (r *run) stepDown() {
+	leader, follower := r.settled()
+	r.refuses(leader, "", put, "sys/step-down", nil, 403, "permission denied")
+	r.expect(leader, r.root, put, "sys/step-down", nil, 204, nil)
+	r.eventually(follower+" leads", func() bool { return r.leader() == follower })
 }
 
 func (r *run) seal() {

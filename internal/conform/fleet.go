@@ -129,6 +129,15 @@ func (s *Fleet) Certify(server string) error {
 	return errors.Join(s.Write(server, certPath, string(cert)), s.Write(server, keyPath, string(key)))
 }
 
+// Stray is that of [Machines].
+func (s *Fleet) Stray(server, path string) error {
+	_, key, err := s.ca.Issue("stray")
+	if err != nil {
+		return err
+	}
+	return s.Write(server, path, string(key))
+}
+
 // Reload is that of [Machines].
 func (s *Fleet) Reload(server string) error {
 	if said := s.node(server).Systemctl("reload", unit); said != "" {

@@ -17,7 +17,9 @@ type Machines interface {
 	Paths() (config, cert, key string)
 	Write(server, path, text string) error
 	Certify(server string) error // writes another certificate, with its key
-	Reload(server string) error  // SIGHUP
+	// Stray writes the key of a certificate that no server has.
+	Stray(server, path string) error
+	Reload(server string) error // SIGHUP
 	// Serial is that of the certificate that a server presents.
 	Serial(ctx context.Context, server string) (string, error)
 	Said(server string) string    // all that it wrote so far
@@ -159,24 +161,34 @@ func (p *process) level() {
 	p.did(p.configure(unchanged), p.machines.Reload("a"))
 }
 
+// refusal is a configuration that a server does not start with, and what it says.
+type refusal struct {
+	is     string
+	config func(string) string
+	says   string
+}
+
+const strayKey = "/etc/vault.d/stray.key"
+
 func (p *process) refused() {
 	_, _, key := p.machines.Paths()
-	cases := []struct {
-		is     string
-		config func(string) string
-		says   string
-	}{
+	if !p.did(p.machines.Stray("a", strayKey)) {
+		return
+	}
+	cases := []refusal{
 		{"half of it", func(text string) string { return text[:len(text)-3] }, "error loading configuration"},
 		{"no storage", func(text string) string { return text[:strings.Index(text, "storage")] }, "A storage backend must be specified"},
 		{"no such log level", replace(`"info"`, `"loud"`), "unknown log level"},
 		{"no such key file", replace(key, "/no/such.key"), "no such file"},
+		{"the key of another certificate", replace(key, strayKey), "private key does not match public key"},
+	}
+	if twice := replace("disable_mlock = true\n", "disable_mlock = true\nui = true\nui = false\n"); atLeast(p.Version, "1.21.0") {
+		cases = append(cases, refusal{"an argument that is given twice", twice, "Each argument can only be defined once"})
+	} else if p.did(p.machines.Stop("a"), p.configure(twice)) {
+		p.did(p.machines.Start("a"))
 	}
 	if atLeast(p.Version, "1.20.0") { // before, it means that memory is locked, which a machine may not allow
-		cases = append(cases, struct {
-			is     string
-			config func(string) string
-			says   string
-		}{"no word about mlock", replace("disable_mlock = true\n", ""), "disable_mlock must be configured"})
+		cases = append(cases, refusal{"no word about mlock", replace("disable_mlock = true\n", ""), "disable_mlock must be configured"})
 	}
 	for _, c := range cases {
 		if !p.did(p.machines.Stop("a"), p.configure(c.config)) {

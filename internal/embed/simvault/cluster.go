@@ -187,10 +187,15 @@ func (c *cluster) tick(now time.Time) {
 	}
 	c.Raft.Tick(all, now)
 	if l := c.leader(); l != nil && c.Raft.Leader != before {
-		l.Since = now
-		if !slices.Contains(c.Led, l.Version) {
-			c.Led = append(c.Led, l.Version)
-		}
+		c.lead(l, now)
+	}
+}
+
+// lead makes a server the leader.
+func (c *cluster) lead(m *server, now time.Time) {
+	c.Raft.Leader, m.Since = m.ID, now
+	if !slices.Contains(c.Led, m.Version) {
+		c.Led = append(c.Led, m.Version)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	goversion "github.com/hashicorp/go-version"
 	"github.com/hashicorp/hcl"
+	"github.com/hashicorp/hcl/hcl/parser"
 )
 
 // configuration is a vault.hcl as the simulator obeys it.
@@ -41,7 +42,7 @@ func readConfiguration(path, root, version string) (configuration, error) {
 		return c, err
 	}
 	var raw map[string]any
-	if err := hcl.Unmarshal(body, &raw); err != nil {
+	if err := parse(body, version, &raw); err != nil {
 		return c, fmt.Errorf("error loading configuration from %s: %w", path, err)
 	}
 	raft := block(raw, "storage", "raft")
@@ -67,6 +68,20 @@ func readConfiguration(path, root, version string) (configuration, error) {
 		return c, fmt.Errorf("unknown log level: %s", c.level)
 	}
 	return c, nil
+}
+
+// parse reads HCL. What is given twice is refused from 1.21 on; before, the last
+// one counts.
+func parse(body []byte, version string, to *map[string]any) error {
+	read := parser.Parse
+	if !atLeast(version, "1.21.0") {
+		read = parser.ParseDontErrorOnDuplicateKeys
+	}
+	file, err := read(body)
+	if err != nil {
+		return err
+	}
+	return hcl.DecodeObject(to, file)
 }
 
 // block is the first block of a kind with a label, or nil.

@@ -77,6 +77,7 @@ func leading() []leadingRoute {
 		{"GET sys/storage/raft/autopilot/state", func(_ *process, c *cluster, _ request) (any, error) { return wrap(c.autopilot()), nil }},
 		{"LIST sys/version-history", func(_ *process, c *cluster, _ request) (any, error) { return wrap(object{"keys": c.Led}), nil }},
 		{"PUT sys/seal", (*process).seal},
+		{"PUT sys/step-down", stepDown},
 		{"GET sys/audit", listAudit},
 		{"PUT sys/audit/*", (*process).enableAudit},
 		{"PUT sys/policies/acl/*", writePolicy},
@@ -131,6 +132,17 @@ func (p *process) seal(c *cluster, _ request) (any, error) {
 	}
 	p.me(c).Seal()
 	p.seen(c)
+	return nil, nil
+}
+
+// stepDown lets another server lead, if one can.
+func stepDown(_ *process, c *cluster, _ request) (any, error) {
+	for _, id := range c.members() {
+		if m := c.Servers[id]; id != c.Raft.Leader && c.Raft.Members[id].Voter && m != nil && m.Open {
+			c.lead(m, time.Now())
+			break
+		}
+	}
 	return nil, nil
 }
 
