@@ -33,6 +33,7 @@ func API(ctx context.Context, servers Servers, o Options) []string {
 		{"a leader that is asked to step down lets another one lead", (*run).stepDown},
 		{"a server that is sealed says so, and its follower goes on to name it", (*run).seal},
 		{"a leader without quorum stops to lead", (*run).alone},
+		{"a server that is removed says so for good, and the others go on", (*run).remove},
 	})
 }
 
@@ -447,4 +448,31 @@ func (r *run) alone() {
 	}
 	r.give(follower, 1, 2, 3)
 	r.settled()
+}
+
+func (r *run) remove() {
+	leader, gone := r.settled()
+	const path = "sys/storage/raft/remove-peer"
+	removed := r.health(true, true, true)
+	removed["removed_from_cluster"] = true
+	r.refuses(leader, "", put, path, map[string]any{"server_id": gone}, 403, "permission denied")
+	r.expect(leader, r.root, put, path, map[string]any{"server_id": gone}, 204, nil)
+	r.eventually("its word", func() bool {
+		r.expect(gone, "", get, "sys/health", nil, 530, removed)
+		return true
+	})
+	r.expect(gone, "", get, "sys/seal-status", nil, 200, r.status(true, true, 3, 5, 0, fields{"removed_from_cluster": true}))
+	r.refuses(gone, "", put, "sys/unseal", map[string]any{"key": r.key(0)}, 500, "removed from")
+	r.refuses(gone, r.root, get, "sys/audit", nil, 503, "Vault is sealed")
+	r.expect(leader, "", get, "sys/health", nil, 200, r.health(true, false, false))
+	config, _ := data(r.expect(leader, r.root, get, "sys/storage/raft/configuration", nil, 200, wrapped()))["config"].(map[string]any)
+	if servers, _ := config["servers"].([]any); len(servers) != 1 {
+		r.find("%d servers are left", len(servers))
+	}
+	r.expect(leader, r.root, put, path, map[string]any{"server_id": "nobody"}, 204, nil)
+	if err := errors.Join(r.servers.Stop(gone), r.servers.Start(gone)); err != nil {
+		r.find("%v", err)
+		return
+	}
+	r.expect(gone, "", get, "sys/health", nil, 530, removed)
 }

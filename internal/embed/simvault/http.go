@@ -128,6 +128,7 @@ func (p *process) status(request) (int, any, error) {
 			return
 		}
 		out["initialized"], out["sealed"], out["t"], out["n"] = true, !m.Open, c.Raft.Thresh, c.Raft.Shares
+		out["removed_from_cluster"] = m.Removed
 		if m.Open {
 			out["cluster_name"], out["cluster_id"] = c.Name, c.Raft.ID
 		}
@@ -144,7 +145,10 @@ func (p *process) health(q request) (int, any, error) {
 			return
 		}
 		code = http.StatusServiceUnavailable
-		out["initialized"], out["sealed"] = true, !m.Open
+		out["initialized"], out["sealed"], out["removed_from_cluster"] = true, !m.Open, m.Removed
+		if m.Removed && atLeast(p.version, "1.19.0") {
+			code = 530
+		}
 		if !m.Open {
 			return
 		}

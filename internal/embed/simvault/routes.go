@@ -78,6 +78,7 @@ func leading() []leadingRoute {
 		{"LIST sys/version-history", func(_ *process, c *cluster, _ request) (any, error) { return wrap(object{"keys": c.Led}), nil }},
 		{"PUT sys/seal", (*process).seal},
 		{"PUT sys/step-down", stepDown},
+		{"PUT sys/storage/raft/remove-peer", removePeer},
 		{"GET sys/audit", listAudit},
 		{"PUT sys/audit/*", (*process).enableAudit},
 		{"PUT sys/policies/acl/*", writePolicy},
@@ -142,6 +143,17 @@ func stepDown(_ *process, c *cluster, _ request) (any, error) {
 			c.lead(m, time.Now())
 			break
 		}
+	}
+	return nil, nil
+}
+
+// removePeer takes a server out of the cluster; one that nobody knows is out.
+func removePeer(_ *process, c *cluster, q request) (any, error) {
+	id := fmt.Sprint(or(q.in["server_id"], ""))
+	delete(c.Raft.Members, id)
+	if m := c.Servers[id]; m != nil {
+		m.Removed = true
+		m.Seal()
 	}
 	return nil, nil
 }

@@ -341,7 +341,10 @@ func (p *process) unseal(share []byte) error {
 		if c == nil {
 			return refusal{http.StatusBadRequest, "Vault is not initialized"}
 		}
-		if m := p.me(c); m != nil && m.Open {
+		switch m := p.me(c); {
+		case m != nil && m.Removed:
+			return refusal{http.StatusInternalServerError, "node was removed from a HA cluster"}
+		case m != nil && m.Open:
 			return nil
 		}
 		if slices.ContainsFunc(p.shares, func(s []byte) bool { return string(s) == string(share) }) {
