@@ -4,10 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/signal"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -174,8 +172,11 @@ func (r *applying) watch(ctx context.Context) (stop func()) {
 				r.progress.Beat(now)
 			case <-interrupted:
 				interrupted = nil
-				signal.Reset(os.Interrupt, syscall.SIGTERM) // the next one ends us at once
-				r.progress.Tell(time.Now(), "", "Stopping after the wave in flight. Once more ends at once; the next run then finds out what was done.")
+				words := "Stopping after the wave in flight."
+				if r.letSignals() {
+					words += " Once more ends at once; the next run then finds out what was done."
+				}
+				r.progress.Tell(time.Now(), "", words)
 			}
 		}
 	})

@@ -75,8 +75,12 @@ func (d *demonstration) play(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP) // a terminal that is closed must leave nothing behind either
-	defer stop()
+	syscall.Umask(0o022) // what runs on the machines inherits it, and has another one on a host
+	if !signal.Ignored(syscall.SIGHUP) { // nohup
+		var stop func()
+		ctx, stop = signal.NotifyContext(ctx, syscall.SIGHUP) // a terminal that is closed must leave nothing behind either
+		defer stop()
+	}
 	ctx, lost := context.WithCancelCause(ctx)
 	defer lost(nil)
 	d.styled = d.colored(d.stdout)
@@ -177,6 +181,10 @@ type supplied struct {
 func (d *demonstration) releases(ctx context.Context) ([]supplied, error) {
 	var found []supplied
 	for _, path := range d.vaults {
+		path, err := filepath.Abs(path)
+		if err != nil {
+			return nil, err
+		}
 		version, err := versionOf(ctx, path)
 		if err != nil {
 			return nil, err
@@ -227,7 +235,7 @@ func (d *demonstration) tell(ctx context.Context, stage *demo.Stage, releases []
 	began := time.Now()
 	if err := demo.Tell(ctx, stage, how); err != nil {
 		if d.keep && ctx.Err() == nil {
-			fmt.Fprintf(d.stderr, "reconciler: error: %v\nreconciler: hint: the fleet runs in %s until Ctrl-C, for you to look into it\n", err, stage.Dir)
+			d.say("\nThe story ended early: %v\nThe fleet runs in %s until Ctrl-C, for you to look into it.", err, stage.Dir)
 			<-ctx.Done()
 		}
 		return err

@@ -45,7 +45,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
 	}()
 	ctx, stop := interruptible()
 	defer stop()
-	root := newRoot(&app{stdin: stdin, stdout: stdout, stderr: stderr})
+	root := newRoot(&app{stdin: stdin, stdout: stdout, stderr: stderr, signals: func() { signal.Reset(os.Interrupt, syscall.SIGTERM) }})
 	root.SetArgs(args)
 	return exitCode(root.ExecuteContext(ctx), stderr)
 }

@@ -23,6 +23,10 @@ type app struct {
 	stdout io.Writer
 	stderr io.Writer
 
+	// signals, where it is not nil, lets the next signal end the program at once. It
+	// is nil where a command runs inside of another, which has to clean up.
+	signals func()
+
 	config  string   // --config: reconciler.yaml
 	fleet   string   // --fleet: a checkout instead of the repo
 	cluster string   // --cluster: glob
@@ -79,6 +83,15 @@ func newRoot(a *app) *cobra.Command {
 		newDemo(a),
 	)
 	return root
+}
+
+// letSignals lets the next signal end the program at once, and says whether it
+// does.
+func (a *app) letSignals() bool {
+	if a.signals != nil {
+		a.signals()
+	}
+	return a.signals != nil
 }
 
 // version is what Go knows of how the program was built: the module's version

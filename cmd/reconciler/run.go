@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"os/signal"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -126,8 +125,11 @@ func (r *running) keep(ctx context.Context, followed settings.Fleet) error {
 	told := make(chan struct{})
 	context.AfterFunc(ctx, func() {
 		defer close(told)
-		signal.Reset(syscall.SIGINT, syscall.SIGTERM) // the next one ends us at once
-		log.Info("ending after what is in flight; a second signal ends at once", daemon.KeyReason, context.Cause(ctx))
+		words := "ending after what is in flight"
+		if r.letSignals() {
+			words += "; a second signal ends at once"
+		}
+		log.Info(words, daemon.KeyReason, context.Cause(ctx))
 	})
 	daemon.Run(ctx, daemon.Ports{
 		Poll: repo.Fetch,

@@ -141,13 +141,18 @@ func (r *run) progress() {
 
 func (r *run) wrongShare() {
 	r.give("a", 0, 1)
-	wrong, err := base64.StdEncoding.DecodeString(r.key(2))
-	if err != nil || len(wrong) == 0 {
-		return // there is no share
-	}
-	wrong[0] ^= 1
-	r.refuses("a", "", put, "sys/unseal", map[string]any{"key": base64.StdEncoding.EncodeToString(wrong)}, 400, "message authentication failed")
+	r.refuses("a", "", put, "sys/unseal", map[string]any{"key": r.wrongKey()}, 400, "message authentication failed")
 	r.expect("a", "", get, "sys/seal-status", nil, 200, r.status(true, true, 3, 5, 0, nil))
+}
+
+// wrongKey is a share that looks like one of the cluster and is none.
+func (r *run) wrongKey() string {
+	share, err := base64.StdEncoding.DecodeString(r.key(2))
+	if err != nil || len(share) == 0 {
+		return "" // there are no shares
+	}
+	share[0] ^= 1
+	return base64.StdEncoding.EncodeToString(share)
 }
 
 func (r *run) key(i int) string {
@@ -302,6 +307,12 @@ path "sys/storage/raft/autopilot/*" { capabilities = ["deny"] }`
 	r.holds("lookup-self", me, fields{"policies": []string{"default", "watcher"}, "accessor": nonEmpty, "ttl": number})
 	r.expect("a", mine, put, "auth/token/revoke-self", nil, 204, nil)
 	r.refuses("a", mine, get, "sys/storage/raft/configuration", nil, 403, "permission denied")
+	r.expect("a", r.root, put, "auth/approle/role/r", map[string]any{"token_policies": "watcher", "token_ttl": "1s"}, 204, nil)
+	brief := r.expect("a", "", put, "auth/approle/login", map[string]any{"role_id": id["role_id"], "secret_id": secret["secret_id"]}, 200, fields{"auth": object})
+	auth, _ = brief.Body["auth"].(map[string]any)
+	mine, _ = auth["client_token"].(string)
+	r.expect("a", mine, get, "sys/storage/raft/configuration", nil, 200, wrapped())
+	r.within(max(r.Patience, 5*time.Second), "the end of a session of a second", func() bool { return r.ask("a", mine, get, "sys/storage/raft/configuration", nil).Code == 403 })
 	r.expect("a", r.root, del, "auth/approle/role/r", nil, 204, nil)
 	r.refuses("a", "", put, "auth/approle/login", map[string]any{"role_id": id["role_id"], "secret_id": secret["secret_id"]}, 400, "invalid role or secret ID")
 }
@@ -338,13 +349,17 @@ func (r *run) generateRoot() {
 	r.expect("a", "", put, attempt, map[string]any{}, 200, standing(0, true, false, 28))
 	r.expect("a", "", del, attempt, nil, 204, nil)
 	r.expect("a", "", get, attempt, nil, 200, standing(0, false, false, 28))
+	nonce = r.ask("a", "", put, attempt, map[string]any{}).Body["nonce"]
+	for i, key := range []string{r.key(0), r.key(1), r.wrongKey()} {
+		if a := r.ask("a", "", put, update, map[string]any{"key": key, "nonce": nonce}); (a.Code == 400) != (i == 2) {
+			r.find("share %d, of which the last one is wrong: %d %v", i, a.Code, a.Body)
+		}
+	}
+	r.expect("a", "", del, attempt, nil, 204, nil)
 }
 
 func (r *run) sealStandby() {
-	a := r.ask("b", r.root, put, "sys/seal", nil)
-	if a.Code/100 == 2 {
-		r.find("%d", a.Code)
-	}
+	r.refuses("b", r.root, put, "sys/seal", nil, 500, "vault cannot seal when in standby mode")
 	r.expect("b", "", get, "sys/health", nil, 429, r.health(true, false, true))
 }
 

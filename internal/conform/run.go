@@ -91,7 +91,6 @@ const (
 	text     kind = "a text"
 	nonEmpty kind = "a text that is not empty"
 	number   kind = "a number"
-	boolean  kind = "true or false"
 	moment   kind = "a time"
 	list     kind = "a list"
 	object   kind = "an object"
@@ -107,9 +106,6 @@ func (k kind) fits(v any) bool {
 		return s != ""
 	case number:
 		_, ok := v.(float64)
-		return ok
-	case boolean:
-		_, ok := v.(bool)
 		return ok
 	case moment:
 		_, err := time.Parse(time.RFC3339Nano, s)
@@ -188,8 +184,11 @@ func data(a Answer) map[string]any {
 func wrapped() fields { return fields{"request_id": nonEmpty, "data": object} }
 
 // eventually waits for what comes by itself.
-func (r *run) eventually(what string, holds func() bool) {
-	deadline := time.Now().Add(r.Patience)
+func (r *run) eventually(what string, holds func() bool) { r.within(r.Patience, what, holds) }
+
+// within is eventually with a patience of its own.
+func (r *run) within(patience time.Duration, what string, holds func() bool) {
+	deadline := time.Now().Add(patience)
 	for {
 		before := len(r.findings)
 		if holds() && len(r.findings) == before {

@@ -32,6 +32,7 @@ func (s *story) acts() []act {
 			s.commit("Log more", Edit{environmentFile, "log_level: info", "log_level: debug"}),
 			s.run(2, "plan --detailed-exitcode", "log_level", "reload"),
 			s.watching(s.run(0, "apply --yes")),
+			s.claim("every node has the new level in its file", s.all(s.holds("eu-1", config, `"debug"`), s.holds("eu-2", config, `"debug"`), s.holds("eu-3", config, `"debug"`))),
 			s.claim("nobody was restarted: every Vault is the process that it was", s.restarted(nil)),
 			s.claim("no node stopped serving for a moment", s.down(0)),
 			inSync,

@@ -84,6 +84,9 @@ type act struct {
 
 type step func(ctx context.Context) error
 
+// patience is how long a command may take: Vault's own birth takes half a minute.
+const patience = 4 * time.Minute
+
 // run runs a command of the product, and expects an exit code and words.
 func (s *story) run(code int, line string, words ...string) step {
 	return func(ctx context.Context) error {
@@ -91,9 +94,14 @@ func (s *story) run(code int, line string, words ...string) step {
 		var all bytes.Buffer
 		shown := &indented{teller: s.teller}
 		out := io.MultiWriter(shown, &all)
-		got := s.Command(ctx, append([]string{"--config", s.Config}, fields(line)...), out, out)
+		limited, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		got := s.Command(limited, append([]string{"--config", s.Config}, fields(line)...), out, out)
 		shown.end()
 		s.said = all.String()
+		if ctx.Err() == nil && limited.Err() != nil {
+			return fmt.Errorf("reconciler %s did not end in %s", line, patience)
+		}
 		if got != code {
 			return fmt.Errorf("reconciler %s exits %d, not %d", line, got, code)
 		}

@@ -27,11 +27,16 @@ func (n *Node) confine(cmd *exec.Cmd) error {
 	cmd.Dir = "/"
 	cmd.SysProcAttr.Chroot = n.Root
 	if os.Getuid() != 0 {
-		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: int(n.who.uid), HostID: int(n.who.uid), Size: 1}}
-		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: int(n.who.gid), HostID: int(n.who.gid), Size: 1}}
+		own(cmd, n.who)
 	}
 	return nil
+}
+
+// own gives a program a user namespace in which it may change its root.
+func own(cmd *exec.Cmd, who identity) {
+	cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+	cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: int(who.uid), HostID: int(who.uid), Size: 1}}
+	cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: int(who.gid), HostID: int(who.gid), Size: 1}}
 }
 
 // tie ends a program with this one, however this one ends.
@@ -43,7 +48,8 @@ func Confines() error {
 		return nil
 	}
 	cmd := exec.Command("/bin/true")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: "/"}
+	own(cmd, worker())
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("no user namespace for a user without rights: %w", err)
 	}

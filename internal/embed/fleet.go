@@ -21,6 +21,9 @@ const Account = "reconciler"
 // Port is that of SSH on every node.
 const Port = 2222
 
+// vaultPorts are those of Vault, which its services will want.
+var vaultPorts = []uint16{8200, 8201}
+
 // Options say what fleet is made.
 type Options struct {
 	// Dir is a folder of its own for all that the fleet is, absolute. Everybody
@@ -116,6 +119,7 @@ func drop(listeners []net.Listener) {
 func addresses(count int) ([]net.Listener, error) {
 	var last error
 	for range 20 {
+		last = nil
 		listeners := make([]net.Listener, 0, count)
 		second, third := byte(64+rand.N(180)), byte(rand.N(250))
 		for i := range count {
@@ -126,13 +130,28 @@ func addresses(count int) ([]net.Listener, error) {
 				break
 			}
 			listeners = append(listeners, l)
+			if last = free(at.Addr(), vaultPorts); last != nil {
+				break
+			}
 		}
-		if len(listeners) == count {
+		if len(listeners) == count && last == nil {
 			return listeners, nil
 		}
 		drop(listeners)
 	}
-	return nil, fmt.Errorf("find addresses for the nodes: %w", last)
+	return nil, fmt.Errorf("find addresses for the nodes: %w; what listens at that port of all addresses has to make room", last)
+}
+
+// free says why nobody could listen at these ports of an address, or nil.
+func free(at netip.Addr, ports []uint16) error {
+	for _, port := range ports {
+		l, err := net.Listen("tcp", netip.AddrPortFrom(at, port).String())
+		if err != nil {
+			return err
+		}
+		l.Close()
+	}
+	return nil
 }
 
 // identity is who runs everything on the nodes: whoever we are, or, for root,

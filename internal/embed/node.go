@@ -96,6 +96,14 @@ func (n *Node) placeShims(self string) error {
 	return nil
 }
 
+// give makes a socket one for who runs things here, and for nobody else.
+func (n *Node) give(socket string) error {
+	if err := os.Chmod(socket, 0o600); err != nil || !n.who.other {
+		return err
+	}
+	return os.Lchown(socket, int(n.who.uid), int(n.who.gid))
+}
+
 // own gives everything to who runs things here.
 func (n *Node) own() error {
 	if !n.who.other {

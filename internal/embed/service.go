@@ -272,7 +272,7 @@ func (s *service) notifySocket() (string, *net.UnixConn, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	if err := os.Chmod(socket, 0o666); err != nil {
+	if err := n.give(socket); err != nil {
 		return "", nil, errors.Join(err, conn.Close())
 	}
 	return socket, conn, nil

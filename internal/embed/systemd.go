@@ -48,7 +48,7 @@ func (s *systemd) listen() error {
 	if err != nil {
 		return err
 	}
-	if err := os.Chmod(s.node.control, 0o666); err != nil {
+	if err := s.node.give(s.node.control); err != nil {
 		l.Close()
 		return err
 	}

@@ -77,7 +77,10 @@ func Hasten(f *embed.Fleet, watch time.Duration) error {
 }
 
 func (s shared) hasten(watch time.Duration) error {
-	return os.WriteFile(s.watch(), []byte(watch.String()), 0o644)
+	if err := os.WriteFile(s.watch(), []byte(watch.String()), 0o644); err != nil {
+		return err
+	}
+	return os.Chmod(s.watch(), 0o644) // whatever the umask: the servers may be another user's
 }
 
 func (s shared) watch() string { return filepath.Join(s.dir, "server_stabilization_time") }

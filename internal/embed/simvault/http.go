@@ -275,17 +275,20 @@ func (c *cluster) configuration() object {
 }
 
 func (c *cluster) autopilot() object {
-	servers, voters, healthy := object{}, []string{}, true
+	servers, voters, sound, healthy := object{}, []string{}, 0, true
 	for _, id := range c.members() {
 		m := c.Servers[id]
 		well := m != nil && m.Open
 		healthy = healthy && well
 		if c.Raft.Members[id].Voter {
 			voters = append(voters, id)
+			if well {
+				sound++
+			}
 		}
 		servers[id] = object{"id": id, "healthy": well, "stable_since": c.Raft.Members[id].Joined.UTC().Format(time.RFC3339Nano)}
 	}
-	return object{"healthy": healthy, "failure_tolerance": (len(voters) - 1) / 2, "leader": c.Raft.Leader, "servers": servers, "voters": voters}
+	return object{"healthy": healthy, "failure_tolerance": max(0, sound-len(voters)/2-1), "leader": c.Raft.Leader, "servers": servers, "voters": voters}
 }
 
 func (c *cluster) members() []string {

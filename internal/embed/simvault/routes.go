@@ -129,7 +129,7 @@ func capability(method string) string {
 
 func (p *process) seal(c *cluster, _ request) (any, error) {
 	if c.Raft.Leader != p.config.nodeID {
-		return nil, refusal{http.StatusBadRequest, "vault cannot seal when in standby mode; please restart instead"}
+		return nil, refusal{http.StatusInternalServerError, "vault cannot seal when in standby mode; please restart instead"}
 	}
 	p.me(c).Seal()
 	p.seen(c)
