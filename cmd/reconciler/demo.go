@@ -75,7 +75,7 @@ func (d *demonstration) play(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	syscall.Umask(0o022) // what runs on the machines inherits it, and has another one on a host
+	syscall.Umask(0o022)                 // what runs on the machines inherits it, and has another one on a host
 	if !signal.Ignored(syscall.SIGHUP) { // nohup
 		var stop func()
 		ctx, stop = signal.NotifyContext(ctx, syscall.SIGHUP) // a terminal that is closed must leave nothing behind either

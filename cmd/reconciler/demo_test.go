@@ -17,13 +17,15 @@ import (
 	"github.com/vaultfleet/reconciler/internal/embed"
 )
 
-// demonstrate is the demo as a process of its own.
-func demonstrate(t *testing.T, flags ...string) *exec.Cmd {
+// demonstrate is the demo as a process of its own, of somebody who keeps files to
+// themselves.
+func demonstrate(t *testing.T) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
 	check(t, err)
-	cmd := exec.Command(self, append([]string{"demo", "--fast"}, flags...)...)
-	cmd.Args[0] = "reconciler"
+	named := filepath.Join(t.TempDir(), "reconciler")
+	check(t, os.Symlink(self, named))
+	cmd := exec.Command("/bin/sh", "-c", `umask 077; exec "$0" demo --fast`, named)
 	cmd.Env = append(os.Environ(), "TMPDIR="+reachable(t))
 	return cmd
 }
@@ -102,6 +104,9 @@ func TestTheDemoLeavesNothingBehind(t *testing.T) {
 				if !sent && strings.Contains(lines.Text(), at.line) {
 					sent = true
 					check(t, cmd.Process.Signal(at.signal))
+				}
+				if strings.Contains(lines.Text(), "Stopping after the wave") { // somebody is impatient
+					check(t, cmd.Process.Signal(syscall.SIGTERM))
 				}
 			}
 			_ = cmd.Wait() // its exit code is checked below
