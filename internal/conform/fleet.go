@@ -44,7 +44,7 @@ func NewFleet(f *embed.Fleet, binary string) (*Fleet, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Fleet{fleet: f, ca: ca, client: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+	s := &Fleet{fleet: f, ca: ca, client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: ca.Pool}, DisableKeepAlives: true}}}
 	for _, n := range f.Nodes {
 		if err := s.place(n, binary); err != nil {
@@ -140,8 +140,15 @@ func (s *Fleet) Stray(server, path string) error {
 
 // Reload is that of [Machines].
 func (s *Fleet) Reload(server string) error {
-	if said := s.node(server).Systemctl("reload", unit); said != "" {
+	n := s.node(server)
+	before := n.Reloads(unit)
+	if said := n.Systemctl("reload", unit); said != "" {
 		return errors.New(said)
+	}
+	for end := time.Now().Add(time.Minute); n.Reloads(unit) == before; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			return fmt.Errorf("%s did not end its reload within a minute", server)
+		}
 	}
 	return nil
 }

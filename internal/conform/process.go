@@ -19,7 +19,7 @@ type Machines interface {
 	Certify(server string) error // writes another certificate, with its key
 	// Stray writes the key of a certificate that no server has.
 	Stray(server, path string) error
-	Reload(server string) error // SIGHUP
+	Reload(server string) error // SIGHUP, to the end of it
 	// Serial is that of the certificate that a server presents.
 	Serial(ctx context.Context, server string) (string, error)
 	Said(server string) string    // all that it wrote so far
@@ -42,8 +42,8 @@ func Process(ctx context.Context, machines Machines, o Options) []string {
 		look func()
 	}{
 		{"a reload takes up another certificate, in the same process", p.certificate},
-		{"a reload keeps the certificate when the new pair does not fit", p.pair},
-		{"a reload with a configuration that cannot be read changes nothing", p.broken},
+		{"a reload keeps the certificate when the new one cannot be read", p.unreadable},
+		{"a reload with a configuration that cannot be read leaves the process serving", p.broken},
 		{"a reload does not move a listener", p.listener},
 		{"a reload takes up the log level", p.level},
 		{"a server refuses to start with a configuration that cannot be", p.refused},
@@ -69,8 +69,14 @@ func (p *process) configure(change func(string) string) error {
 
 func unchanged(text string) string { return text }
 
-func replace(before, after string) func(string) string {
-	return func(text string) string { return strings.Replace(text, before, after, 1) }
+// replace is a change of one place, which has to be there.
+func (p *process) replace(before, after string) func(string) string {
+	return func(text string) string {
+		if !strings.Contains(text, before) {
+			p.find("the configuration has no %q to change", before)
+		}
+		return strings.Replace(text, before, after, 1)
+	}
 }
 
 // saysSince waits until the server says a word that it had not said.
@@ -104,7 +110,7 @@ func (p *process) certificate() {
 	}
 }
 
-func (p *process) pair() {
+func (p *process) unreadable() {
 	serial, before := p.serial(), p.machines.Said("a")
 	_, cert, _ := p.machines.Paths()
 	if !p.did(p.machines.Write("a", cert, noCertificate), p.machines.Reload("a")) {
@@ -134,7 +140,7 @@ func (p *process) broken() {
 
 func (p *process) listener() {
 	before := p.machines.Said("a")
-	if !p.did(p.configure(replace(":8200\"\n  tls", ":8210\"\n  tls")), p.machines.Reload("a")) {
+	if !p.did(p.configure(p.replace(":8200\"\n  tls", ":8210\"\n  tls")), p.machines.Reload("a")) {
 		return
 	}
 	p.saysSince(before, "==> Vault reload triggered")
@@ -143,7 +149,7 @@ func (p *process) listener() {
 }
 
 func (p *process) level() {
-	if !p.did(p.configure(replace(`"info"`, `"error"`)), p.machines.Reload("a")) {
+	if !p.did(p.configure(p.replace(`"info"`, `"error"`)), p.machines.Reload("a")) {
 		return
 	}
 	before := p.machines.Said("a")
@@ -178,17 +184,17 @@ func (p *process) refused() {
 	cases := []refusal{
 		{"half of it", func(text string) string { return text[:len(text)-3] }, "error loading configuration"},
 		{"no storage", func(text string) string { return text[:strings.Index(text, "storage")] }, "A storage backend must be specified"},
-		{"no such log level", replace(`"info"`, `"loud"`), "unknown log level"},
-		{"no such key file", replace(key, "/no/such.key"), "no such file"},
-		{"the key of another certificate", replace(key, strayKey), "private key does not match public key"},
+		{"no such log level", p.replace(`"info"`, `"loud"`), "unknown log level"},
+		{"no such key file", p.replace(key, "/no/such.key"), "no such file"},
+		{"the key of another certificate", p.replace(key, strayKey), "private key does not match public key"},
 	}
-	if twice := replace("disable_mlock = true\n", "disable_mlock = true\nui = true\nui = false\n"); atLeast(p.Version, "1.21.0") {
+	if twice := p.replace("disable_mlock = true\n", "disable_mlock = true\nui = true\nui = false\n"); atLeast(p.Version, "1.21.0") {
 		cases = append(cases, refusal{"an argument that is given twice", twice, "Each argument can only be defined once"})
 	} else if p.did(p.machines.Stop("a"), p.configure(twice)) {
 		p.did(p.machines.Start("a"))
 	}
 	if atLeast(p.Version, "1.20.0") { // before, it means that memory is locked, which a machine may not allow
-		cases = append(cases, refusal{"no word about mlock", replace("disable_mlock = true\n", ""), "disable_mlock must be configured"})
+		cases = append(cases, refusal{"no word about mlock", p.replace("disable_mlock = true\n", ""), "disable_mlock must be configured"})
 	}
 	for _, c := range cases {
 		if !p.did(p.machines.Stop("a"), p.configure(c.config)) {

@@ -217,6 +217,14 @@ func (n *Node) Shell(script, stdin string) (string, error) {
 	return string(out), nil
 }
 
+// Reloads is how many reloads of a service have ended, by its own word.
+func (n *Node) Reloads(unit string) int {
+	s := n.systemd.service(unit + ".service")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reloads
+}
+
 // Journal is what a service said.
 func (n *Node) Journal(unit string) string {
 	return n.systemd.journalctl([]string{"-o", "cat", "-u", unit}).Stdout

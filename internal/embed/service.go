@@ -37,6 +37,7 @@ type service struct {
 	invocation string
 	began      time.Time
 	restarts   int
+	reloads    int  // that ended
 	run        *run // the process
 }
 
@@ -303,6 +304,9 @@ func (s *service) hear(r *run, notify *net.UnixConn) {
 			switch word := strings.TrimSpace(line); {
 			case s.run != r: // it is gone
 			case word == "READY=1":
+				if s.state == "reloading" {
+					s.reloads++
+				}
 				s.up(r)
 			case word == "RELOADING=1":
 				s.state, s.sub = "reloading", "reload"
