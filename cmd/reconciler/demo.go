@@ -31,7 +31,7 @@ func newDemo(a *app) *cobra.Command {
 		Long: "Play the whole story on this machine, with nothing installed and without root: three nodes on loopback,\n" +
 			"each with an SSH server and a systemd of its own, a fleet repo, a release mirror, and Vault simulators\n" +
 			"(not Vault). The nodes are reached, probed and changed by the same code as real ones. Every claim is\n" +
-			"looked up on the nodes; one that does not hold ends the story with exit code 1.\n\n" +
+			"checked; one that does not hold ends the story with exit code 1.\n\n" +
 			"With --vault or --download the servers are Vault: local processes, confined to their node's folder,\n" +
 			"which needs root or user namespaces. Given twice, the story upgrades from the older to the newer.\n\n" +
 			"Everything is in one folder and ends with the story. With --keep the fleet stays until Ctrl-C.",
@@ -240,7 +240,7 @@ func (d *demonstration) tell(ctx context.Context, stage *demo.Stage, releases []
 		}
 		return err
 	}
-	d.say("\nThat was the story, in %.0f seconds. Every ✓ was looked up on the nodes.", time.Since(began).Seconds())
+	d.say("\nThat was the story, in %.0f seconds. Every ✓ was checked.", time.Since(began).Seconds())
 	d.next(stage)
 	if d.keep {
 		<-ctx.Done()

@@ -6,7 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
-	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -120,13 +120,7 @@ func on(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Fatalf("stop: %s", said)
 		}
 	case "rewrite":
-		path := filepath.Join(n.Root, args[2])
-		body, err := os.ReadFile(path)
-		ts.Check(err)
-		if strings.Count(string(body), args[3]) != 1 {
-			ts.Fatalf("%q is not once in\n%s", args[3], body)
-		}
-		ts.Check(os.WriteFile(path, []byte(strings.Replace(string(body), args[3], args[4], 1)), 0o640))
+		ts.Check(stageOf(ts).Rewrite(n.Name, args[2], args[3], args[4]))
 	default:
 		ts.Fatalf("nothing is known to happen as %q", args[1])
 	}
@@ -143,7 +137,7 @@ func note(ts *testscript.TestScript, _ bool, _ []string) {
 func same(ts *testscript.TestScript, _ bool, args []string) {
 	for _, n := range stageOf(ts).Fleet.Nodes {
 		is := n.Systemctl("show", "vault", "-P", "InvocationID") == ts.Getenv("PROCESS_"+n.Name)
-		if want := strings.Contains(strings.Join(args, " "), n.Name); is != want {
+		if want := slices.Contains(args, n.Name); is != want {
 			ts.Fatalf("%s is the same process: %v, want %v", n.Name, is, want)
 		}
 	}

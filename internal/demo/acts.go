@@ -1,14 +1,11 @@
 package demo
 
-import (
-	"context"
-)
+import "context"
 
 const config = "etc/vault.d/vault.hcl"
 
 // acts are the story.
 func (s *story) acts() []act {
-	inSync := s.claim("the fleet is in sync: a plan has nothing to do", s.inSync)
 	return []act{{
 		"A cluster is born",
 		"A commit describes three nodes. They are bare machines; a person allows the birth, once, and holds a\nthreshold of the shares.",
@@ -22,7 +19,7 @@ func (s *story) acts() []act {
 			s.run(0, "apply --yes"),
 			s.run(0, "status", "leader"),
 			s.claim("three nodes are unsealed, and one of them leads", s.serves(3)),
-			inSync,
+			s.settled(),
 		},
 	}, {
 		"A commit changes what a reload takes up",
@@ -32,10 +29,10 @@ func (s *story) acts() []act {
 			s.commit("Log more", Edit{environmentFile, "log_level: info", "log_level: debug"}),
 			s.run(2, "plan --detailed-exitcode", "log_level", "reload"),
 			s.watching(s.run(0, "apply --yes")),
-			s.claim("every node has the new level in its file", s.all(s.holds("eu-1", config, `"debug"`), s.holds("eu-2", config, `"debug"`), s.holds("eu-3", config, `"debug"`))),
+			s.claim("every node has the new level in its file", all(s.holds("eu-1", config, `"debug"`), s.holds("eu-2", config, `"debug"`), s.holds("eu-3", config, `"debug"`))),
 			s.claim("nobody was restarted: every Vault is the process that it was", s.restarted(nil)),
 			s.claim("no node stopped serving for a moment", s.down(0)),
-			inSync,
+			s.settled(),
 		},
 	}, s.roll(), {
 		"Somebody edits a node by hand",
@@ -48,7 +45,7 @@ func (s *story) acts() []act {
 			s.run(0, "apply --yes"),
 			s.claim("eu-2 has the file of the commit again", s.holds("eu-2", config, `"debug"`)),
 			s.claim("nobody was restarted for it", s.restarted(nil)),
-			inSync,
+			s.settled(),
 		},
 	}, {
 		"A bad commit",
@@ -58,10 +55,10 @@ func (s *story) acts() []act {
 			s.commit("Newer is better", Edit{clusterFile, "vault: {version: " + s.Newer + "}", "vault: {verison: " + s.Newer + "}"}),
 			s.run(1, "validate "+s.Repo, "verison", "did you mean"),
 			s.run(1, "run --once", "verison"),
-			s.claim("nobody was restarted, and all three serve", s.all(s.restarted(nil), s.serves(3))),
+			s.claim("nobody was restarted, and all three serve", all(s.restarted(nil), s.serves(3))),
 			s.commit("Spell it right", Edit{clusterFile, "vault: {verison: " + s.Newer + "}", "vault: {version: " + s.Newer + "}"}),
 			s.run(0, "run --once"),
-			inSync,
+			s.settled(),
 		},
 	}, {
 		"Somebody seals the leader on purpose",
@@ -72,11 +69,16 @@ func (s *story) acts() []act {
 			s.run(5, "apply --yes", "sealed-by-hand"),
 			s.run(5, "why "+Cluster, "sealed-by-hand", "vault operator unseal"),
 			s.run(5, "status", "sealed"),
-			s.claim("the node is still sealed, and the other two serve", s.all(s.restarted(nil), s.leftSealed, s.serves(2))),
+			s.claim("the node is still sealed, and the other two serve", all(s.restarted(nil), s.leftSealed, s.serves(2))),
 			s.unseal,
 			s.claim("the person lifted it, and the fleet is in sync", s.healed),
 		},
 	}}
+}
+
+// settled claims that the product has nothing left to do.
+func (s *story) settled() step {
+	return s.claim("the fleet is in sync: a plan has nothing to do", s.inSync)
 }
 
 // roll is the act of a new version or, where there is only one, of a change that
@@ -93,7 +95,7 @@ func (s *story) roll() act {
 				s.watching(s.run(0, "apply --yes")),
 				s.claim("all were restarted, the leader last", s.restarted(nodes())),
 				s.claim("never were two nodes down at once", s.down(1)),
-				s.claim("the fleet is in sync: a plan has nothing to do", s.inSync),
+				s.settled(),
 			},
 		}
 	}
@@ -109,7 +111,7 @@ func (s *story) roll() act {
 			s.claim("every Vault says that it is "+s.Newer, s.runs(s.Newer)),
 			s.claim("all were restarted, the leader last", s.restarted(nodes())),
 			s.claim("never were two nodes down at once", s.down(1)),
-			s.claim("the fleet is in sync: a plan has nothing to do", s.inSync),
+			s.settled(),
 		},
 	}
 }
@@ -133,7 +135,8 @@ func (s *story) lock(version string) step {
 	}
 }
 
-func (s *story) all(holds ...func(context.Context) error) func(context.Context) error {
+// all holds when each does.
+func all(holds ...func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
 		for _, h := range holds {
 			if err := h(ctx); err != nil {

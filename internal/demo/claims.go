@@ -169,17 +169,22 @@ func (s *story) holds(node, path, line string) func(context.Context) error {
 func (s *story) editNode(node, path, before, after string) step {
 	return func(context.Context) error {
 		s.command(fmt.Sprintf("ssh %s sed -i 's/%s/%s/' /%s", node, before, after, path))
-		file := filepath.Join(s.Node(node).Root, path)
-		body, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		if strings.Count(string(body), before) != 1 {
-			return fmt.Errorf("there is no %s in /%s of %s", before, path, node)
-		}
-		// In place, as an editor does: the file stays whose it is.
-		return os.WriteFile(file, []byte(strings.Replace(string(body), before, after, 1)), 0o640)
+		return s.Rewrite(node, path, before, after)
 	}
+}
+
+// Rewrite changes one place of a file on a machine, as somebody with an editor does:
+// the file stays whose it is.
+func (s *Stage) Rewrite(node, path, before, after string) error {
+	file := filepath.Join(s.Node(node).Root, path)
+	body, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if n := strings.Count(string(body), before); n != 1 {
+		return fmt.Errorf("%s is %d times in /%s of %s, not once", before, n, path, node)
+	}
+	return os.WriteFile(file, []byte(strings.Replace(string(body), before, after, 1)), 0o640)
 }
 
 // sealLeader is a person who makes a root token with their shares and seals the

@@ -2,8 +2,8 @@
 // nodes, a fleet repo made from examples/fleet-repo, a release mirror, and the
 // story that `reconciler demo` tells on them. What happens to the fleet is done
 // by the product's own commands, which the package is given as a function, and
-// what the story claims it looks up itself, past the product, on the machines and
-// in Vault's API.
+// what the story claims it checks: on the machines and in Vault's API, past the
+// product, and, where it says that the fleet is in sync, by a plan.
 //
 // It knows how a person uses the product. It must not know how the product does
 // what it does.

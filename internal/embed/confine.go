@@ -27,13 +27,13 @@ func (n *Node) confine(cmd *exec.Cmd) error {
 	cmd.Dir = "/"
 	cmd.SysProcAttr.Chroot = n.Root
 	if os.Getuid() != 0 {
-		own(cmd, n.who)
+		inNamespace(cmd, n.who)
 	}
 	return nil
 }
 
-// own gives a program a user namespace in which it may change its root.
-func own(cmd *exec.Cmd, who identity) {
+// inNamespace gives a program a user namespace in which it may change its root.
+func inNamespace(cmd *exec.Cmd, who identity) {
 	cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
 	cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: int(who.uid), HostID: int(who.uid), Size: 1}}
 	cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: int(who.gid), HostID: int(who.gid), Size: 1}}
@@ -49,7 +49,7 @@ func Confines() error {
 	}
 	cmd := exec.Command("/bin/true")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: "/"}
-	own(cmd, worker())
+	inNamespace(cmd, worker())
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("no user namespace for a user without rights: %w", err)
 	}
