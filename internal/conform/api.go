@@ -19,12 +19,15 @@ func API(ctx context.Context, servers Servers, o Options) []string {
 		{"init gives as many shares as it was asked for, and a root token, once", (*run).init},
 		{"an initialised server is sealed", (*run).sealed},
 		{"a share that is none is refused", (*run).brokenShare},
+		{"a share of another length counts, and fits with none", (*run).shortShare},
 		{"shares count once each, and a reset forgets them", (*run).progress},
 		{"a wrong share is found at the threshold, and the progress is lost", (*run).wrongShare},
 		{"a threshold of shares opens the server, and it leads", (*run).open},
 		{"who has no token, or a wrong one, sees nothing", (*run).strangers},
-		{"another server joins, opens and follows", (*run).join},
+		{"another server joins, opens and follows, and does not vote at once", (*run).join},
 		{"the cluster counts its members, and lets the new one vote", (*run).members},
+		{"with a third voter it can lose one", (*run).third},
+		{"a server that is removed says so for good, and the others go on", (*run).remove},
 		{"audit devices are enabled, listed and refused", (*run).audit},
 		{"a policy lets in where it says, and nowhere else", (*run).policies},
 		{"a root token is made with a threshold of shares", (*run).generateRoot},
@@ -33,7 +36,6 @@ func API(ctx context.Context, servers Servers, o Options) []string {
 		{"a leader that is asked to step down lets another one lead", (*run).stepDown},
 		{"a server that is sealed says so, and its follower goes on to name it", (*run).seal},
 		{"a leader without quorum stops to lead", (*run).alone},
-		{"a server that is removed says so for good, and the others go on", (*run).remove},
 	})
 }
 
@@ -60,26 +62,34 @@ func (r *run) health(initialized, sealed, standby bool) fields {
 }
 
 func (r *run) uninitialised() {
-	for _, s := range []string{"a", "b"} {
+	for _, s := range []string{"a", "b", "c"} {
 		r.expect(s, "", get, "sys/health", nil, 501, r.health(false, true, true))
 		r.expect(s, "", get, "sys/seal-status", nil, 200, r.status(false, true, 0, 0, 0, nil))
 	}
 	r.refuses("a", "", get, "sys/leader", nil, 503, "Vault is sealed")
 	r.refuses("a", "", put, "sys/unseal", map[string]any{"key": strings.Repeat("00", 33)}, 400, "Vault is not initialized")
 	r.refuses("a", "", get, "sys/audit", nil, 503, "Vault is sealed")
+	r.refuses("a", "", get, attempt, nil, 503, "Vault is sealed")
 }
 
 func (r *run) impossibleInit() {
-	for _, body := range []map[string]any{
-		{"secret_shares": 3, "secret_threshold": 4},
-		{"secret_shares": 3, "secret_threshold": 1},
-		{"secret_shares": 0, "secret_threshold": 0},
-		{"secret_shares": 2, "secret_threshold": 2, "pgp_keys": []string{"one"}},
+	for _, c := range []struct {
+		shares, threshold int
+		keys              []string
+		says              string
+	}{
+		{3, 4, nil, "threshold cannot be larger than shares"},
+		{3, 1, nil, "threshold must be greater than one for multiple shares"},
+		{0, 0, nil, "shares must be at least one"},
+		{300, 2, nil, "shares must be less than 256"},
+		{2, 2, []string{"one"}, "incorrect number of PGP keys"},
+		{1, 1, []string{"one"}, "error decoding given PGP key"},
 	} {
-		a := r.ask("a", "", put, "sys/init", body)
-		if a.Code != 400 {
-			r.find("%v: %d %v", body, a.Code, a.Body)
+		body := map[string]any{"secret_shares": c.shares, "secret_threshold": c.threshold}
+		if c.keys != nil {
+			body["pgp_keys"] = c.keys
 		}
+		r.refuses("a", "", put, "sys/init", body, 400, c.says)
 	}
 }
 
@@ -111,15 +121,32 @@ func (r *run) sealed() {
 	r.expect("a", "", get, "sys/seal-status", nil, 200, r.status(true, true, 3, 5, 0, fields{"nonce": ""}))
 	r.refuses("a", "", get, "sys/leader", nil, 503, "Vault is sealed")
 	r.refuses("a", r.root, get, "sys/audit", nil, 503, "Vault is sealed")
+	r.refuses("a", "", get, attempt, nil, 503, "Vault is sealed")
+	r.refuses("a", "", put, "auth/approle/login", map[string]any{"role_id": "r", "secret_id": "s"}, 503, "Vault is sealed")
+	r.refuses("a", r.root, put, "sys/step-down", nil, 503, "Vault is sealed")
+	r.expect("a", "", put, "sys/seal", nil, 204, nil) // whoever asks
 }
 
 func (r *run) brokenShare() {
-	for _, key := range []string{"no share", "00ff", strings.Repeat("00", 80)} {
-		a := r.ask("a", "", put, "sys/unseal", map[string]any{"key": key})
-		if a.Code != 400 {
-			r.find("%s: %d %v", key, a.Code, a.Body)
-		}
+	for key, says := range map[string]string{
+		"":                       "'key' must be specified",
+		"no share":               "'key' must be a valid hex or base64 string",
+		"00ff":                   "shorter than minimum 16 bytes",
+		strings.Repeat("00", 34): "longer than maximum 33 bytes",
+	} {
+		r.refuses("a", "", put, "sys/unseal", map[string]any{"key": key}, 400, says)
 	}
+	r.expect("a", "", get, "sys/seal-status", nil, 200, r.status(true, true, 3, 5, 0, fields{"nonce": ""}))
+}
+
+func (r *run) shortShare() {
+	a := r.expect("a", "", put, "sys/unseal", map[string]any{"key": strings.Repeat("00", 16)}, 200, r.status(true, true, 3, 5, 1, fields{"nonce": nonEmpty}))
+	if a.Code != 200 {
+		return
+	}
+	r.give("a", 0)
+	r.refuses("a", "", put, "sys/unseal", map[string]any{"key": r.key(1)}, 400, "all parts must be the same length")
+	r.expect("a", "", get, "sys/seal-status", nil, 200, r.status(true, true, 3, 5, 0, nil))
 }
 
 // give gives shares of the cluster, as far as there are any.
@@ -193,7 +220,6 @@ func (r *run) strangers() {
 		r.refuses("a", token, get, "sys/storage/raft/configuration", nil, 403, "permission denied")
 		r.refuses("a", token, get, "auth/token/lookup-self", nil, 403, "permission denied")
 	}
-	r.refuses("a", r.root, get, "sys/no/such/path", nil, 404, "unsupported path")
 }
 
 func (r *run) join() {
@@ -203,6 +229,13 @@ func (r *run) join() {
 	})
 	r.expect("b", "", get, "sys/seal-status", nil, 200, r.status(true, true, 3, 5, 0, nil))
 	r.give("b", 2, 3, 4)
+	r.eventually("a member that does not vote", func() bool {
+		voters, ok := r.voters()
+		if _, member := voters["b"]; !member {
+			r.find("the members are %v", voters)
+		}
+		return ok && !voters["b"]
+	})
 	r.eventually("a follower", func() bool {
 		a := r.expect("b", "", get, "sys/health", nil, 429, r.health(true, false, true))
 		if a.Body["cluster_id"] != r.id {
@@ -215,6 +248,19 @@ func (r *run) join() {
 		r.expect("b", "", get, "sys/leader", nil, 200, r.leading(false))
 		return true
 	})
+}
+
+// voters are the members of the cluster as b tells them, and which of them vote.
+func (r *run) voters() (voters map[string]bool, ok bool) {
+	config, _ := data(r.expect("b", r.root, get, "sys/storage/raft/configuration", nil, 200, wrapped()))["config"].(map[string]any)
+	servers, ok := config["servers"].([]any)
+	voters = map[string]bool{}
+	for _, s := range servers {
+		m, _ := s.(map[string]any)
+		id, _ := m["node_id"].(string)
+		voters[id], _ = m["voter"].(bool)
+	}
+	return voters, ok
 }
 
 func (r *run) members() {
@@ -235,24 +281,39 @@ func (r *run) members() {
 		}
 		return true
 	})
+	r.autopilot("a", 2, 0)
+	history := data(r.expect("a", r.root, get, "sys/version-history?list=true", nil, 200, wrapped()))
+	if keys := same(history["keys"]); keys != `["`+r.Version+`"]` {
+		r.find("the versions that led are %s", keys)
+	}
+}
+
+// autopilot waits until autopilot finds so many voters, all well, of which so many
+// can be lost, and returns since when it finds each of them well.
+func (r *run) autopilot(leader string, count, tolerance int) (since map[string]time.Time) {
 	r.eventually("autopilot's word", func() bool {
+		since = map[string]time.Time{}
 		d := data(r.expect("a", r.root, get, "sys/storage/raft/autopilot/state", nil, 200, wrapped()))
-		r.holds("state", d, fields{"healthy": true, "failure_tolerance": 0, "leader": "a", "servers": object, "voters": list})
+		r.holds("state", d, fields{"healthy": true, "failure_tolerance": tolerance, "leader": leader, "servers": object, "voters": list})
 		voters, _ := d["voters"].([]any)
 		servers, _ := d["servers"].(map[string]any)
-		if len(voters) != 2 || len(servers) != 2 {
+		if len(voters) != count || len(servers) != count {
 			r.find("%d voters of %d servers", len(voters), len(servers))
 		}
 		for id, s := range servers {
 			m, _ := s.(map[string]any)
 			r.holds("server", m, fields{"id": id, "healthy": true, "stable_since": moment})
+			text, _ := m["stable_since"].(string)
+			since[id], _ = time.Parse(time.RFC3339Nano, text) // which holds has looked at
 		}
 		return true
 	})
-	history := data(r.expect("a", r.root, get, "sys/version-history?list=true", nil, 200, wrapped()))
-	if keys := same(history["keys"]); keys != `["`+r.Version+`"]` {
-		r.find("the versions that led are %s", keys)
-	}
+	return since
+}
+
+func (r *run) third() {
+	r.give("c", 0, 1, 2)
+	r.autopilot("a", 3, 1)
 }
 
 func (r *run) audit() {
@@ -317,21 +378,27 @@ path "sys/storage/raft/autopilot/*" { capabilities = ["deny"] }`
 	r.refuses("a", "", put, "auth/approle/login", map[string]any{"role_id": id["role_id"], "secret_id": secret["secret_id"]}, 400, "invalid role or secret ID")
 }
 
+const attempt, update = "sys/generate-root/attempt", "sys/generate-root/update"
+
+// standing are the fields of sys/generate-root.
+func standing(progress int, started, complete bool, otp int) fields {
+	return fields{"nonce": text, "started": started, "progress": progress, "required": 3, "complete": complete, "encoded_token": text,
+		"encoded_root_token": text, "pgp_fingerprint": "", "otp": text, "otp_length": otp}
+}
+
 func (r *run) generateRoot() {
-	standing := func(progress int, started, complete bool, otp int) fields {
-		return fields{"nonce": text, "started": started, "progress": progress, "required": 3, "complete": complete, "encoded_token": text,
-			"encoded_root_token": text, "pgp_fingerprint": "", "otp": text, "otp_length": otp}
-	}
-	const attempt, update = "sys/generate-root/attempt", "sys/generate-root/update"
 	r.expect("a", "", get, attempt, nil, 200, standing(0, false, false, 28))
 	r.refuses("a", "", put, update, map[string]any{"key": r.key(0), "nonce": "none"}, 400, "no root generation in progress")
-	begun := r.expect("a", "", put, attempt, map[string]any{}, 200, standing(0, true, false, 28))
+	begun := r.expect("b", "", put, attempt, map[string]any{}, 200, standing(0, true, false, 28)) // which asks the leader
 	otp, _ := begun.Body["otp"].(string)
 	nonce := begun.Body["nonce"]
 	r.refuses("a", "", put, attempt, map[string]any{}, 400, "already in progress")
 	r.refuses("a", "", put, update, map[string]any{"key": r.key(0), "nonce": "another"}, 400, "incorrect nonce")
 	r.expect("a", "", put, update, map[string]any{"key": r.key(0), "nonce": nonce}, 200, standing(1, true, false, 0))
-	r.expect("a", "", put, update, map[string]any{"key": r.key(1), "nonce": nonce}, 200, standing(2, true, false, 0))
+	r.refuses("a", "", put, update, map[string]any{"key": r.key(0), "nonce": nonce}, 400, "has already been provided")
+	r.refuses("a", "", put, update, map[string]any{"key": "no share", "nonce": nonce}, 400, "'key' must be a valid hex or base64 string")
+	r.expect("b", "", put, update, map[string]any{"key": r.key(1), "nonce": nonce}, 200, standing(2, true, false, 0))
+	r.expect("b", "", get, attempt, nil, 200, standing(2, true, false, 28))
 	done := r.expect("a", "", put, update, map[string]any{"key": r.key(2), "nonce": nonce}, 200, standing(3, true, true, 0))
 	encoded, _ := done.Body["encoded_token"].(string)
 	token, err := base64.RawStdEncoding.DecodeString(encoded)
@@ -401,9 +468,17 @@ func (r *run) again(server string, shares ...int) {
 
 func (r *run) stepDown() {
 	leader, follower := r.settled()
+	before := r.autopilot(leader, 2, 0)
+	r.expect(leader, "", put, attempt, map[string]any{}, 200, standing(0, true, false, 28))
 	r.refuses(leader, "", put, "sys/step-down", nil, 403, "permission denied")
 	r.expect(leader, r.root, put, "sys/step-down", nil, 204, nil)
 	r.eventually(follower+" leads", func() bool { return r.leader() == follower })
+	for id, since := range r.autopilot(follower, 2, 0) {
+		if !since.After(before[id]) {
+			r.find("%s is well since %s by the word of another leader, as before", id, since)
+		}
+	}
+	r.expect(leader, "", get, attempt, nil, 200, standing(0, false, false, 28))
 }
 
 func (r *run) seal() {
@@ -466,12 +541,11 @@ func (r *run) alone() {
 }
 
 func (r *run) remove() {
-	leader, gone := r.settled()
-	const path = "sys/storage/raft/remove-peer"
+	const path, gone = "sys/storage/raft/remove-peer", "c"
 	removed := r.health(true, true, true)
 	removed["removed_from_cluster"] = true
-	r.refuses(leader, "", put, path, map[string]any{"server_id": gone}, 403, "permission denied")
-	r.expect(leader, r.root, put, path, map[string]any{"server_id": gone}, 204, nil)
+	r.refuses("a", "", put, path, map[string]any{"server_id": gone}, 403, "permission denied")
+	r.expect("a", r.root, put, path, map[string]any{"server_id": gone}, 204, nil)
 	r.eventually("its word", func() bool {
 		r.expect(gone, "", get, "sys/health", nil, 530, removed)
 		return true
@@ -479,12 +553,11 @@ func (r *run) remove() {
 	r.expect(gone, "", get, "sys/seal-status", nil, 200, r.status(true, true, 3, 5, 0, fields{"removed_from_cluster": true}))
 	r.refuses(gone, "", put, "sys/unseal", map[string]any{"key": r.key(0)}, 500, "removed from")
 	r.refuses(gone, r.root, get, "sys/audit", nil, 503, "Vault is sealed")
-	r.expect(leader, "", get, "sys/health", nil, 200, r.health(true, false, false))
-	config, _ := data(r.expect(leader, r.root, get, "sys/storage/raft/configuration", nil, 200, wrapped()))["config"].(map[string]any)
-	if servers, _ := config["servers"].([]any); len(servers) != 1 {
-		r.find("%d servers are left", len(servers))
+	r.autopilot("a", 2, 0)
+	if voters, _ := r.voters(); len(voters) != 2 {
+		r.find("the members are %v", voters)
 	}
-	r.expect(leader, r.root, put, path, map[string]any{"server_id": "nobody"}, 204, nil)
+	r.expect("a", r.root, put, path, map[string]any{"server_id": "nobody"}, 204, nil)
 	if err := errors.Join(r.servers.Stop(gone), r.servers.Start(gone)); err != nil {
 		r.find("%v", err)
 		return

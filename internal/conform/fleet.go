@@ -17,7 +17,7 @@ import (
 	"github.com/vaultfleet/reconciler/internal/throwaway"
 )
 
-// Fleet is two servers on embedded nodes, one a node: Vault or its simulator, as
+// Fleet is three servers on embedded nodes, one a node: Vault or its simulator, as
 // processes that systemd starts and that serve TLS.
 type Fleet struct {
 	fleet  *embed.Fleet
@@ -38,7 +38,7 @@ ExecStart=/usr/local/bin/vault server -config=` + configPath + `
 ExecReload=/bin/kill --signal HUP $MAINPID
 `
 
-// NewFleet puts a binary on the two nodes of a fleet, "a" and "b", and starts it.
+// NewFleet puts a binary on the three nodes of a fleet, "a", "b" and "c", and starts it.
 func NewFleet(f *embed.Fleet, binary string) (*Fleet, error) {
 	ca, err := throwaway.NewCA()
 	if err != nil {

@@ -49,11 +49,11 @@ func fleet(t *testing.T, nodes ...string) (*embed.Fleet, ssh.Signer) {
 	return f, signer
 }
 
-// servers are two simulators.
+// servers are three simulators.
 func servers(t *testing.T, binary string) *conform.Fleet {
 	t.Helper()
-	f, _ := fleet(t, "a", "b")
-	must(t, simvault.Hasten(f, time.Second))
+	f, _ := fleet(t, "a", "b", "c")
+	must(t, simvault.Hasten(f, 4*time.Second))
 	s, err := conform.NewFleet(f, binary)
 	must(t, err)
 	return s

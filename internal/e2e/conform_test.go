@@ -52,7 +52,7 @@ func pair(t *testing.T, version string) *conform.Fleet {
 	rig.must(err)
 	key, err := ssh.ParsePrivateKey(private)
 	rig.must(err)
-	fleet, err := embed.New(embed.Options{Dir: dir, Nodes: []string{"a", "b"}, Key: key.PublicKey(), Confined: true})
+	fleet, err := embed.New(embed.Options{Dir: dir, Nodes: []string{"a", "b", "c"}, Key: key.PublicKey(), Confined: true})
 	rig.must(err)
 	t.Cleanup(func() { rig.must(fleet.Close()) })
 	servers, err := conform.NewFleet(fleet, binary)

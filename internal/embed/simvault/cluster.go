@@ -28,7 +28,8 @@ type cluster struct {
 	Key     string             `json:"key"`     // sha256 of the key that the shares make
 	Name    string             `json:"name"`
 	Access  access             `json:"access"`
-	Led     []string           `json:"led"` // versions that were active
+	Led     []string           `json:"led"`    // versions that were active
+	Making  rooting            `json:"making"` // of a root token, in the leader's memory
 }
 
 // server is one of them as all see it.
@@ -164,13 +165,19 @@ func (s shared) reachable(apis []string) (*cluster, error) {
 	return nil, fs.ErrNotExist
 }
 
-// opens says that shares make the key.
-func (c *cluster) opens(shares [][]byte) bool {
+// opens says why shares do not make the key, or nil.
+func (c *cluster) opens(shares [][]byte) error {
 	key, err := shares[0][:len(shares[0])-1], error(nil) // of a key with one share
 	if c.Raft.Thresh > 1 {
 		key, err = combine(shares)
 	}
-	return err == nil && hash(string(key)) == c.Key
+	switch {
+	case err != nil:
+		return fmt.Errorf("invalid key: failed to compute combined key: %w", err)
+	case hash(string(key)) != c.Key:
+		return errors.New("unable to retrieve unseal keys: cipher: message authentication failed")
+	}
+	return nil
 }
 
 // leader is the server that leads, or nil.
@@ -189,14 +196,18 @@ func (c *cluster) tick(now time.Time) {
 		all = append(all, &m.Vault)
 	}
 	c.Raft.Tick(all, now)
-	if l := c.leader(); l != nil && c.Raft.Leader != before {
+	l := c.leader()
+	switch {
+	case l == nil:
+		c.Making = rooting{}
+	case c.Raft.Leader != before:
 		c.lead(l, now)
 	}
 }
 
 // lead makes a server the leader.
 func (c *cluster) lead(m *server, now time.Time) {
-	c.Raft.Leader, m.Since = m.ID, now
+	c.Raft.Leader, m.Since, c.Making = m.ID, now, rooting{}
 	if !slices.Contains(c.Led, m.Version) {
 		c.Led = append(c.Led, m.Version)
 	}

@@ -33,7 +33,7 @@ type configuration struct {
 var levels = []string{"trace", "debug", "info", "notice", "warn", "warning", "error", "err"}
 
 // readConfiguration reads a vault.hcl with Vault's own parser. It refuses one that
-// does not parse, no storage, no listener, no such log level and, from 1.20 on, no
+// does not parse, no storage, no such log level and, from 1.20 on, no
 // word about mlock; other things that Vault refuses it takes.
 func readConfiguration(path, root, version string) (configuration, error) {
 	var c configuration
@@ -54,7 +54,7 @@ func readConfiguration(path, root, version string) (configuration, error) {
 	}
 	tcp := block(raw, "listener", "tcp")
 	if tcp == nil {
-		return c, errors.New("no listeners")
+		return c, errors.New("the simulator needs a listener: Vault starts without one, and answers nobody")
 	}
 	disabled := textOf(tcp["tls_disable"])
 	c = configuration{data: filepath.Join(root, textOf(raft["path"])), nodeID: textOf(raft["node_id"]), listen: textOf(tcp["address"]),

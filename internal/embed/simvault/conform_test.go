@@ -3,39 +3,47 @@ package simvault
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/vaultfleet/reconciler/internal/conform"
 )
 
-// alone are two servers in this process: the machine of internal/sim behind the
-// API, without a network, a certificate or a process.
+// alone are three servers in this process: the machine of internal/sim behind the
+// API, without a network, a certificate or a process. They live in a bubble of
+// their own time, so that what comes by itself is waited for in none of ours.
 type alone struct {
-	t       *testing.T
-	dir     string
-	servers map[string]*process // those that run
-	asked   map[place]bool
-	lie     lie
+	t        *testing.T
+	dir      string
+	version  string
+	servers  map[string]*process // those that run
+	answered map[place]bool      // with what was asked for
+	lie      lie
 }
 
-// lie changes an answer. None is the truth.
-type lie func(method, path, token string, a *conform.Answer)
+// lie is what is wrong about a simulator. Without anything it is the truth.
+type lie struct {
+	// says changes an answer.
+	says func(method, path string, a *conform.Answer)
+	// world changes what the servers share, before each request; server changes
+	// what one of them keeps to itself.
+	world  func(c *cluster)
+	server func(p *process)
+}
 
-func newAlone(t *testing.T, l lie) *alone {
+func newAlone(t *testing.T, version string, l lie) *alone {
 	t.Helper()
-	s := &alone{t: t, dir: t.TempDir(), servers: map[string]*process{}, asked: map[place]bool{}, lie: l}
-	if err := (shared{s.dir}).hasten(50 * time.Millisecond); err != nil {
-		t.Fatal(err)
-	}
+	s := &alone{t: t, dir: t.TempDir(), version: version, servers: map[string]*process{}, answered: map[place]bool{}, lie: l}
 	if err := os.Mkdir(filepath.Join(s.dir, "tmp"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"a", "b"} {
+	for _, name := range []string{"a", "b", "c"} {
 		if err := s.Start(name); err != nil {
 			t.Fatal(err)
 		}
@@ -49,6 +57,7 @@ func (s *alone) Start(name string) error {
 		joins = nil
 	}
 	p := newProcess(s.t, s.dir, name, joins...)
+	p.version = s.version
 	var err error
 	if p.id, err = belongs(p.config.data); err != nil {
 		return err
@@ -64,8 +73,9 @@ func (s *alone) Stop(name string) error {
 }
 
 func (s *alone) Ask(_ context.Context, name, method, path, token string, body any) (conform.Answer, error) {
+	time.Sleep(time.Millisecond) // nothing takes no time
 	for _, p := range s.servers {
-		if err := p.takePart(); err != nil {
+		if err := errors.Join(p.takePart(), s.deceive(p)); err != nil {
 			return conform.Answer{}, err
 		}
 	}
@@ -76,15 +86,31 @@ func (s *alone) Ask(_ context.Context, name, method, path, token string, body an
 	sent, _ := body.(object) // nil is none
 	var a conform.Answer
 	a.Code, a.Body = p.ask(s.t, token, method, path, sent)
-	s.note(method, path, token)
-	if s.lie != nil {
-		s.lie(method, path, token, &a)
+	s.note(method, path, a.Code)
+	if s.lie.says != nil {
+		s.lie.says(method, path, &a)
 	}
 	return a, nil
 }
 
-// note notes the place that was asked.
-func (s *alone) note(method, path, _ string) {
+// deceive makes the world of a server what the lie says.
+func (s *alone) deceive(p *process) error {
+	if s.lie.server != nil {
+		s.lie.server(p)
+	}
+	if s.lie.world == nil {
+		return nil
+	}
+	return p.with(func(c *cluster) error {
+		if c != nil {
+			s.lie.world(c)
+		}
+		return nil
+	})
+}
+
+// note notes the place that answered.
+func (s *alone) note(method, path string, code int) {
 	path, list, _ := strings.Cut(path, "?")
 	q := request{method: method, at: path}
 	switch {
@@ -94,51 +120,57 @@ func (s *alone) note(method, path, _ string) {
 		q.method = http.MethodPut
 	}
 	for _, p := range places() {
-		if p.fits(q) {
-			s.asked[p] = true
+		if p.fits(q) && code < 300 {
+			s.answered[p] = true
 		}
 	}
 }
 
-// places are all that the simulator answers at.
-func places() []place {
-	all := []place{loginPlace}
-	for _, r := range local() {
-		all = append(all, r.place)
-	}
-	for _, r := range leading() {
-		all = append(all, r.place)
-	}
-	return all
-}
-
-func judge(t *testing.T, s conform.Servers, patience time.Duration) []string {
+func judge(t *testing.T, s *alone, brief bool) []string {
 	t.Helper()
-	return conform.API(t.Context(), s, conform.Options{Version: "1.21.0", Exact: true, Patience: patience})
+	return conform.API(t.Context(), s, conform.Options{Version: s.version, Exact: true, Brief: brief, Patience: 15 * time.Second})
 }
 
 // TestTheSimulatorAnswersAsVaultAndNothingElse holds it to the suite that Vault is
 // held to on real machines. What it answers at, the suite asks.
 func TestTheSimulatorAnswersAsVaultAndNothingElse(t *testing.T) {
-	s := newAlone(t, nil)
-	for _, f := range judge(t, s, 10*time.Second) {
-		t.Error(f)
+	for _, version := range []string{"1.19.0", "1.21.0"} {
+		t.Run(version, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newAlone(t, version, lie{})
+				for _, f := range judge(t, s, false) {
+					t.Error(f)
+				}
+				for _, p := range places() {
+					if !s.answered[p] {
+						t.Errorf("the suite never has %s answered: nobody knows whether Vault answers so", p)
+					}
+				}
+			})
+		})
 	}
-	for _, p := range places() {
-		if !s.asked[p] {
-			t.Errorf("the suite never asks %s: nobody knows whether Vault answers so", p)
+}
+
+// TestWhatTheSimulatorDoesNotKnowItSays: it makes up no answer.
+func TestWhatTheSimulatorDoesNotKnowItSays(t *testing.T) {
+	p := newProcess(t, t.TempDir(), "a")
+	for _, q := range [][2]string{{"GET", "sys/no/such/path"}, {"PUT", "sys/health"}, {"DELETE", "sys/storage/raft/configuration"}, {"GET", "secret/x"}} {
+		code, out := p.ask(t, "", q[0], q[1], nil)
+		if said := fmt.Sprint(out["errors"]); code != http.StatusNotImplemented || !strings.Contains(said, "the simulator does not know") {
+			t.Errorf("%q: %d %s", q, code, said)
 		}
 	}
 }
 
-// TestTheSuiteCatchesLies puts lies into the simulator's mouth.
+// TestTheSuiteCatchesLies makes the simulator lie, in what it says and in what it
+// does.
 func TestTheSuiteCatchesLies(t *testing.T) {
 	at := func(method, path string, change func(a *conform.Answer)) lie {
-		return func(m, p, _ string, a *conform.Answer) {
+		return lie{says: func(m, p string, a *conform.Answer) {
 			if m == method && p == path {
 				change(a)
 			}
-		}
+		}}
 	}
 	set := func(field string, v any) func(a *conform.Answer) {
 		return func(a *conform.Answer) {
@@ -154,9 +186,12 @@ func TestTheSuiteCatchesLies(t *testing.T) {
 			}
 		}
 	}
-	const patience = 300 * time.Millisecond
-	if found := judge(t, newAlone(t, nil), patience); len(found) > 0 {
-		t.Fatalf("the truth is caught: %q", found)
+	members := func(change func(c *cluster, m *server)) lie {
+		return lie{world: func(c *cluster) {
+			for _, m := range c.Servers {
+				change(c, m)
+			}
+		}}
 	}
 	for name, l := range map[string]lie{
 		"a sealed server is healthy":          at("GET", "sys/health", code(503, 200)),
@@ -174,16 +209,55 @@ func TestTheSuiteCatchesLies(t *testing.T) {
 		"a stranger may look":                 at("GET", "sys/audit", code(403, 200)),
 		"a device may be enabled twice":       at("PUT", "sys/audit/file", code(400, 204)),
 		"any secret logs in":                  at("PUT", "auth/approle/login", code(400, 200)),
-		"a path that is not there is":         at("GET", "sys/no/such/path", code(404, 200)),
 		"a nonce does not matter":             at("PUT", "sys/generate-root/update", code(400, 200)),
 		"autopilot finds everybody ill":       at("GET", "sys/storage/raft/autopilot/state", inData("healthy", false)),
+		"three may lose none":                 at("GET", "sys/storage/raft/autopilot/state", inData("failure_tolerance", 0)),
 		"nobody is a member":                  at("GET", "sys/storage/raft/configuration", inData("config", map[string]any{"index": 0, "servers": []any{}})),
+
+		"a new server votes at once": {world: func(c *cluster) {
+			for _, m := range c.Raft.Members {
+				m.Voter = true
+			}
+		}},
+		"a new server never votes": {world: func(c *cluster) {
+			for _, m := range c.Raft.Members {
+				m.Joined = time.Now()
+			}
+		}},
+		"nobody is ever sealed":  members(func(c *cluster, m *server) { m.Open = m.Up && c.Raft.Members[m.ID] != nil }),
+		"who was removed is not": members(func(_ *cluster, m *server) { m.Removed = false }),
+		"a leader goes on without the others": members(func(c *cluster, m *server) {
+			if peer := c.Raft.Members[m.ID]; peer != nil && !m.Up {
+				peer.Voter = false
+			}
+		}),
+		"nobody but a leads": members(func(c *cluster, m *server) {
+			if m.ID == "a" && m.Open {
+				c.Raft.Leader = "a"
+			}
+		}),
+		"a new leader remembers": members(func(_ *cluster, m *server) { m.Since = time.Time{} }),
+		"a session never ends": {world: func(c *cluster) {
+			for id, t := range c.Access.Tokens {
+				t.Until = time.Time{}
+				c.Access.Tokens[id] = t
+			}
+		}},
+		"every policy lets in":                  {world: func(c *cluster) { c.Access.Policies["watcher"] = `path "*" { capabilities = ["read"] }` }},
+		"devices are forgotten":                 {world: func(c *cluster) { clear(c.Raft.Devices) }},
+		"a root token is made by one":           {world: func(c *cluster) { c.Making.Shares = c.Making.Shares[:min(1, len(c.Making.Shares))] }},
+		"shares are forgotten":                  {server: func(p *process) { p.shares = nil }},
+		"a nonce is forgotten":                  {server: func(p *process) { p.nonce = "" }},
+		"the leader that was lost is forgotten": {server: func(p *process) { p.followed = "" }},
+		"it is another version":                 {server: func(p *process) { p.version = "1.20.0" }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if found := judge(t, newAlone(t, l), patience); len(found) == 0 {
-				t.Error("nobody noticed")
-			}
+			synctest.Test(t, func(t *testing.T) {
+				if found := judge(t, newAlone(t, "1.21.0", l), true); len(found) == 0 {
+					t.Error("nobody noticed")
+				}
+			})
 		})
 	}
 }

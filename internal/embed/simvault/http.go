@@ -85,18 +85,31 @@ func (p *process) answer(r *http.Request, at string, in object) (int, any, error
 			return route.serve(p, q)
 		}
 	}
-	code, out := http.StatusOK, any(nil)
-	err := p.with(func(c *cluster) (err error) {
-		if c == nil || p.me(c) == nil || !p.me(c).Open {
-			return sealed
-		}
-		if c.leader() == nil {
-			return p.unled(c)
-		}
+	if !q.known() {
+		return 0, nil, q.unknown()
+	}
+	var out any
+	err := p.led(func(c *cluster) (err error) {
 		out, err = p.logical(c, q)
 		return err
 	})
-	return code, out, err
+	if errors.Is(err, sealed) && !p.open && sealPlace.fits(q) {
+		err = nil
+	}
+	return http.StatusOK, out, err
+}
+
+// led does something with the cluster of an open server that somebody leads.
+func (p *process) led(do func(c *cluster) error) error {
+	return p.with(func(c *cluster) error {
+		switch {
+		case c == nil || p.me(c) == nil || !p.me(c).Open:
+			return sealed
+		case c.leader() == nil:
+			return p.unled(c)
+		}
+		return do(c)
+	})
 }
 
 // unled is the answer of an open server that nobody leads: it asks the one that
@@ -247,14 +260,20 @@ func (p *process) unsealBy(q request) (int, any, error) {
 // parseShare is the share in the field key of a request.
 func parseShare(in object) ([]byte, error) {
 	given, _ := in["key"].(string)
+	if given == "" {
+		return nil, refusal{http.StatusBadRequest, "'key' must be specified in request body as JSON, or 'reset' set to true"}
+	}
 	share, err := hex.DecodeString(given)
 	if err != nil {
 		if share, err = base64.StdEncoding.DecodeString(given); err != nil {
 			return nil, refusal{http.StatusBadRequest, "'key' must be a valid hex or base64 string"}
 		}
 	}
-	if len(share) != 33 {
-		return nil, refusal{http.StatusBadRequest, fmt.Sprintf("invalid key: key is shorter than minimum 16 bytes or longer than 33, it has %d", len(share))}
+	switch {
+	case len(share) < 16:
+		return nil, refusal{http.StatusBadRequest, "invalid key: key is shorter than minimum 16 bytes"}
+	case len(share) > 33:
+		return nil, refusal{http.StatusBadRequest, "invalid key: key is longer than maximum 33 bytes"}
 	}
 	return share, nil
 }
@@ -276,8 +295,12 @@ func (c *cluster) configuration() object {
 
 func (c *cluster) autopilot() object {
 	servers, voters, sound, healthy := object{}, []string{}, 0, true
+	led := c.leader().Since // a new leader's autopilot knows nothing of before
 	for _, id := range c.members() {
-		m := c.Servers[id]
+		m, since := c.Servers[id], c.Raft.Members[id].Joined
+		if since.Before(led) {
+			since = led
+		}
 		well := m != nil && m.Open
 		healthy = healthy && well
 		if c.Raft.Members[id].Voter {
@@ -286,7 +309,7 @@ func (c *cluster) autopilot() object {
 				sound++
 			}
 		}
-		servers[id] = object{"id": id, "healthy": well, "stable_since": c.Raft.Members[id].Joined.UTC().Format(time.RFC3339Nano)}
+		servers[id] = object{"id": id, "healthy": well, "stable_since": since.UTC().Format(time.RFC3339Nano)}
 	}
 	return object{"healthy": healthy, "failure_tolerance": max(0, sound-len(voters)/2-1), "leader": c.Raft.Leader, "servers": servers, "voters": voters}
 }

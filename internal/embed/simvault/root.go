@@ -11,9 +11,9 @@ import (
 // rooting is a root token that holders of shares are about to make
 // (sys/generate-root); without a nonce nobody is.
 type rooting struct {
-	nonce  string
-	otp    string
-	shares [][]byte
+	Nonce  string   `json:"nonce"`
+	OTP    string   `json:"otp"`
+	Shares [][]byte `json:"shares"`
 }
 
 // newRoot is the text of a root token.
@@ -29,29 +29,26 @@ func (a access) admit(root string) {
 func (p *process) generateRoot(q request) (int, any, error) {
 	what := path.Base(q.at)
 	var out object
-	err := p.with(func(c *cluster) error {
-		if c == nil || p.me(c) == nil || !p.me(c).Open {
-			return sealed
-		}
+	err := p.led(func(c *cluster) error {
 		switch {
 		case what == "attempt" && q.method == http.MethodDelete:
-			p.making = rooting{}
+			c.Making = rooting{}
 			return nil
 		case what == "attempt" && q.method == http.MethodGet:
-			out = p.making.standing(c.Raft.Thresh)
+			out = c.Making.standing(c.Raft.Thresh)
 			out["otp_length"] = len(newRoot())
 			return nil
 		case what == "attempt":
-			if p.making.nonce != "" {
+			if c.Making.Nonce != "" {
 				return refusal{http.StatusBadRequest, "root generation already in progress"}
 			}
-			p.making = rooting{nonce: uuid(), otp: text(21)[:len(newRoot())]}
-			out = p.making.standing(c.Raft.Thresh)
-			out["otp"], out["otp_length"] = p.making.otp, len(newRoot())
+			c.Making = rooting{Nonce: uuid(), OTP: text(21)[:len(newRoot())]}
+			out = c.Making.standing(c.Raft.Thresh)
+			out["otp"], out["otp_length"] = c.Making.OTP, len(newRoot())
 			return nil
 		}
 		var err error
-		out, err = p.contribute(c, q.in)
+		out, err = c.contribute(q.in)
 		return err
 	})
 	if err != nil || out == nil {
@@ -61,40 +58,41 @@ func (p *process) generateRoot(q request) (int, any, error) {
 }
 
 func (r rooting) standing(required int) object {
-	return object{"nonce": r.nonce, "started": r.nonce != "", "progress": len(r.shares), "required": required, "complete": false,
+	return object{"nonce": r.Nonce, "started": r.Nonce != "", "progress": len(r.Shares), "required": required, "complete": false,
 		"encoded_token": "", "encoded_root_token": "", "pgp_fingerprint": "", "otp": "", "otp_length": 0}
 }
 
 // contribute takes one share.
-func (p *process) contribute(c *cluster, in object) (object, error) {
-	r := &p.making
-	if r.nonce == "" {
+func (c *cluster) contribute(in object) (object, error) {
+	r := &c.Making
+	if r.Nonce == "" {
 		return nil, refusal{http.StatusBadRequest, "no root generation in progress"}
 	}
-	if in["nonce"] != r.nonce {
-		return nil, refusal{http.StatusBadRequest, fmt.Sprintf("incorrect nonce supplied; nonce for this root generation operation is %q", r.nonce)}
+	if in["nonce"] != r.Nonce {
+		return nil, refusal{http.StatusBadRequest, fmt.Sprintf("incorrect nonce supplied; nonce for this root generation operation is %q", r.Nonce)}
 	}
 	share, err := parseShare(in)
 	if err != nil {
 		return nil, err
 	}
-	if !slices.ContainsFunc(r.shares, func(s []byte) bool { return string(s) == string(share) }) {
-		r.shares = append(r.shares, share)
+	if slices.ContainsFunc(r.Shares, func(s []byte) bool { return string(s) == string(share) }) {
+		return nil, refusal{http.StatusBadRequest, "given key has already been provided during this generation operation"}
 	}
-	if len(r.shares) < c.Raft.Thresh {
+	r.Shares = append(r.Shares, share)
+	if len(r.Shares) < c.Raft.Thresh {
 		return r.standing(c.Raft.Thresh), nil
 	}
-	shares := r.shares
-	r.shares = nil
-	if !c.opens(shares) {
-		return nil, refusal{http.StatusBadRequest, "root generation aborted: invalid key"}
+	shares := r.Shares
+	r.Shares = nil
+	if err := c.opens(shares); err != nil {
+		return nil, refusal{http.StatusBadRequest, err.Error()}
 	}
 	root := newRoot()
 	c.Access.admit(root)
 	c.Raft.Root = true
 	encoded := make([]byte, len(root))
 	for i := range encoded {
-		encoded[i] = root[i] ^ r.otp[i]
+		encoded[i] = root[i] ^ r.OTP[i]
 	}
 	out := r.standing(c.Raft.Thresh)
 	out["progress"], out["complete"] = len(shares), true

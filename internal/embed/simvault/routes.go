@@ -42,7 +42,7 @@ type place string
 func (p place) fits(q request) bool {
 	method, pattern, _ := strings.Cut(string(p), " ")
 	matched, err := path.Match(pattern, q.at)
-	return err == nil && matched && (method == q.method || method == "ANY")
+	return err == nil && matched && method == q.method
 }
 
 // localRoute is what every server answers by itself, to anybody.
@@ -54,7 +54,7 @@ type localRoute struct {
 func local() []localRoute {
 	return []localRoute{
 		{"GET sys/seal-status", (*process).status},
-		{"ANY sys/health", (*process).health},
+		{"GET sys/health", (*process).health},
 		{"GET sys/leader", (*process).leader},
 		{"PUT sys/init", (*process).init},
 		{"PUT sys/unseal", (*process).unsealBy},
@@ -76,7 +76,7 @@ func leading() []leadingRoute {
 		{"GET sys/storage/raft/configuration", func(_ *process, c *cluster, _ request) (any, error) { return wrap(c.configuration()), nil }},
 		{"GET sys/storage/raft/autopilot/state", func(_ *process, c *cluster, _ request) (any, error) { return wrap(c.autopilot()), nil }},
 		{"LIST sys/version-history", func(_ *process, c *cluster, _ request) (any, error) { return wrap(object{"keys": c.Led}), nil }},
-		{"PUT sys/seal", (*process).seal},
+		{sealPlace, (*process).seal},
 		{"PUT sys/step-down", stepDown},
 		{"PUT sys/storage/raft/remove-peer", removePeer},
 		{"GET sys/audit", listAudit},
@@ -93,8 +93,29 @@ func leading() []leadingRoute {
 	}
 }
 
-// loginPlace needs no token.
-const loginPlace = place("PUT auth/approle/login")
+// loginPlace needs no token, nor does sealPlace where the server is sealed.
+const (
+	loginPlace = place("PUT auth/approle/login")
+	sealPlace  = place("PUT sys/seal")
+)
+
+// places are all that the simulator answers at.
+func places() []place {
+	all := []place{loginPlace}
+	for _, r := range local() {
+		all = append(all, r.place)
+	}
+	for _, r := range leading() {
+		all = append(all, r.place)
+	}
+	return all
+}
+
+// known says that the simulator answers there. What Vault answers elsewhere it
+// does not pretend to know.
+func (q request) known() bool {
+	return slices.ContainsFunc(places(), func(p place) bool { return p.fits(q) })
+}
 
 // logical is what the leader answers; a standby asks it.
 func (p *process) logical(c *cluster, q request) (any, error) {
@@ -111,10 +132,12 @@ func (p *process) logical(c *cluster, q request) (any, error) {
 			return route.serve(p, c, q)
 		}
 	}
-	if strings.HasPrefix(q.at, "sys/") {
-		return nil, refusal{http.StatusNotFound, "1 error occurred:\n\t* unsupported path\n\n"}
-	}
-	return nil, noRoute(q)
+	return nil, q.unknown()
+}
+
+// unknown is the answer where the simulator has none.
+func (q request) unknown() error {
+	return refusal{http.StatusNotImplemented, fmt.Sprintf("the simulator does not know what Vault answers to %s %s", q.method, q.at)}
 }
 
 // noRoute is the answer for a path at which nothing is mounted.

@@ -48,7 +48,6 @@ type process struct {
 	// it was last heard of.
 	followed string
 	heard    time.Time
-	making   rooting // of a root token
 }
 
 // serve is `vault server -config=PATH`.
@@ -301,8 +300,8 @@ func (p *process) begin(shares, threshold int) (parts [][]byte, root string, err
 	if p.found() != "" {
 		return nil, "", refusal{http.StatusBadRequest, "Vault is already initialized"}
 	}
-	if shares < 1 || shares > 255 || threshold < 1 || threshold > shares || shares > 1 && threshold < 2 {
-		return nil, "", refusal{http.StatusBadRequest, fmt.Sprintf("invalid seal configuration: threshold %d of %d shares", threshold, shares)}
+	if no := impossible(shares, threshold); no != "" {
+		return nil, "", refusal{http.StatusBadRequest, "invalid seal configuration: " + no}
 	}
 	key := make([]byte, 32)
 	if _, err := rand.Read(key); err != nil {
@@ -335,6 +334,23 @@ func (p *process) begin(shares, threshold int) (parts [][]byte, root string, err
 	return parts, root, err
 }
 
+// impossible is why a key cannot be shared so, or "".
+func impossible(shares, threshold int) string {
+	switch {
+	case shares < 1:
+		return "shares must be at least one"
+	case shares > 255:
+		return "shares must be less than 256"
+	case threshold < 1:
+		return "threshold must be at least one"
+	case threshold > shares:
+		return "threshold cannot be larger than shares"
+	case shares > 1 && threshold == 1:
+		return "threshold must be greater than one for multiple shares"
+	}
+	return ""
+}
+
 // unseal takes one share (sys/unseal).
 func (p *process) unseal(share []byte) error {
 	return p.in(p.found(), func(c *cluster) error {
@@ -359,8 +375,8 @@ func (p *process) unseal(share []byte) error {
 		}
 		parts := p.shares
 		p.shares, p.nonce = nil, ""
-		if !c.opens(parts) {
-			return refusal{http.StatusBadRequest, "unable to retrieve unseal keys: cipher: message authentication failed"}
+		if err := c.opens(parts); err != nil {
+			return refusal{http.StatusBadRequest, err.Error()}
 		}
 		m := p.me(c)
 		if m == nil {

@@ -40,11 +40,13 @@ func evaluate(coefficients []byte, x byte) byte {
 // combine makes a key of shares. Whether it is the key only its use can tell.
 func combine(shares [][]byte) ([]byte, error) {
 	length := len(shares[0])
-	points := map[byte]bool{}
 	for _, s := range shares {
 		if len(s) != length || length < 2 {
 			return nil, errors.New("all parts must be the same length")
 		}
+	}
+	points := map[byte]bool{}
+	for _, s := range shares {
 		if x := s[length-1]; points[x] || x == 0 {
 			return nil, errors.New("duplicate part detected")
 		}
