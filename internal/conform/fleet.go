@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -154,9 +156,9 @@ func (s *Fleet) Reload(server string) error {
 }
 
 // Serial is that of [Machines].
-func (s *Fleet) Serial(ctx context.Context, server string) (string, error) {
+func (s *Fleet) Serial(ctx context.Context, server string, port int) (string, error) {
 	d := tls.Dialer{Config: &tls.Config{RootCAs: s.ca.Pool}}
-	conn, err := d.DialContext(ctx, "tcp", s.node(server).Address+":8200")
+	conn, err := d.DialContext(ctx, "tcp", net.JoinHostPort(s.node(server).Address, strconv.Itoa(port)))
 	if err != nil {
 		return "", err
 	}
@@ -217,4 +219,20 @@ func (s *Fleet) Stop(server string) error {
 		return errors.New(said)
 	}
 	return nil
+}
+
+// Shell is that of [Machines].
+func (s *Fleet) Shell(server, script, stdin string) (string, int, error) {
+	all, err := s.node(server).Shell("R=$RECONCILER_NODE_ROOT; { "+script+"; } 2>&1; echo exit $?", stdin)
+	if err != nil {
+		return all, 0, err
+	}
+	at := strings.LastIndex(all, "exit ")
+	exit, err := strconv.Atoi(strings.TrimSpace(all[at+len("exit "):]))
+	return all[:at], exit, err
+}
+
+// Command is that of [Machines].
+func (s *Fleet) Command(server string) string {
+	return "VAULT_ADDR=https://" + s.node(server).Address + ":8200 VAULT_CACERT=$R/etc/vault.d/ca.crt $R/usr/local/bin/vault"
 }

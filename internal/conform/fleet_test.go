@@ -3,12 +3,15 @@
 package conform_test
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -103,5 +106,98 @@ func TestTheNodeScriptOnAnEmbeddedMachine(t *testing.T) {
 	script, _ := host.Script()
 	for _, f := range conform.Script(t.Context(), client, script) {
 		t.Error(f)
+	}
+}
+
+func TestTheSimulatorsCommandIsAsVaults(t *testing.T) {
+	t.Parallel()
+	s := servers(t, simulator(t, "1.21.0"))
+	for _, f := range conform.Tool(t.Context(), s, conform.Options{Version: "1.21.0", Exact: true, Patience: 15 * time.Second}) {
+		t.Error(f)
+	}
+}
+
+// liar are machines that do another thing than what they are asked for.
+type liar struct {
+	*conform.Fleet
+	reload func(s *conform.Fleet, server string) error
+	write  func(s *conform.Fleet, server, path, text string) error
+	serial func(s *conform.Fleet, server string, port int) (string, error)
+	shell  func(script string) string // which is run instead
+}
+
+func (l liar) Reload(server string) error {
+	if l.reload != nil {
+		return l.reload(l.Fleet, server)
+	}
+	return l.Fleet.Reload(server)
+}
+
+func (l liar) Write(server, path, text string) error {
+	if l.write != nil {
+		return l.write(l.Fleet, server, path, text)
+	}
+	return l.Fleet.Write(server, path, text)
+}
+
+func (l liar) Serial(ctx context.Context, server string, port int) (string, error) {
+	if l.serial != nil {
+		return l.serial(l.Fleet, server, port)
+	}
+	return l.Fleet.Serial(ctx, server, port)
+}
+
+func (l liar) Shell(server, script, stdin string) (string, int, error) {
+	if l.shell != nil {
+		script = l.shell(script)
+	}
+	return l.Fleet.Shell(server, script, stdin)
+}
+
+func TestTheSuitesAboutMachinesCatchLies(t *testing.T) {
+	t.Parallel()
+	without := func(words string) func(string) string {
+		return func(script string) string { return strings.ReplaceAll(script, words, "") }
+	}
+	not := func(call string) func(string) string {
+		return func(script string) string {
+			if strings.Contains(script, call) {
+				return "true"
+			}
+			return script
+		}
+	}
+	binary := simulator(t, "1.21.0")
+	type suite func(ctx context.Context, m conform.Machines, o conform.Options) []string
+	for name, l := range map[string]struct {
+		suite suite
+		lie   liar
+	}{
+		"a reload does nothing": {conform.Process, liar{reload: func(*conform.Fleet, string) error { return nil }}},
+		"a reload is a restart": {conform.Process, liar{reload: func(s *conform.Fleet, server string) error {
+			return errors.Join(s.Stop(server), s.Start(server))
+		}}},
+		"any configuration will do": {conform.Process, liar{write: func(s *conform.Fleet, server, path, text string) error {
+			if config, _, _ := s.Paths(); path == config {
+				text = s.Config(server)
+			}
+			return s.Write(server, path, text)
+		}}},
+		"it listens at any port": {conform.Process, liar{serial: func(s *conform.Fleet, server string, _ int) (string, error) {
+			return s.Serial(t.Context(), server, 8200)
+		}}},
+		"shares are not encrypted":       {conform.Tool, liar{shell: without("-pgp-keys=$R/tmp/holder.pub,$R/tmp/holder.pub,$R/tmp/holder.pub")}},
+		"the root token is not":          {conform.Tool, liar{shell: without("-root-token-pgp-key=$R/tmp/holder.pub")}},
+		"a reset forgets nothing":        {conform.Tool, liar{shell: not("unseal -reset")}},
+		"a device is not enabled":        {conform.Tool, liar{shell: not("write sys/audit/tool")}},
+		"a token does not revoke itself": {conform.Tool, liar{shell: not("token revoke")}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l.lie.Fleet = servers(t, binary)
+			if found := l.suite(t.Context(), l.lie, conform.Options{Version: "1.21.0", Exact: true, Brief: true, Patience: 2 * time.Second}); len(found) == 0 {
+				t.Error("nobody noticed")
+			}
+		})
 	}
 }

@@ -20,8 +20,13 @@ type Machines interface {
 	// Stray writes the key of a certificate that no server has.
 	Stray(server, path string) error
 	Reload(server string) error // SIGHUP, to the end of it
-	// Serial is that of the certificate that a server presents.
-	Serial(ctx context.Context, server string) (string, error)
+	// Serial is that of the certificate that a server presents at a port.
+	Serial(ctx context.Context, server string, port int) (string, error)
+	// Shell runs a script on a server's machine; in it $R is the folder that is the
+	// machine's file system. Command is how a call of the command vault begins
+	// there, for the server's API.
+	Shell(server, script, stdin string) (out string, exit int, err error)
+	Command(server string) string
 	Said(server string) string    // all that it wrote so far
 	Process(server string) string // its number
 }
@@ -36,21 +41,14 @@ type process struct {
 // when it starts and on SIGHUP. It returns what is not so, a sentence each.
 func Process(ctx context.Context, machines Machines, o Options) []string {
 	p := &process{&run{Options: o, ctx: ctx, servers: machines}, machines}
-	var parts []part
-	for _, x := range []struct {
-		is   string
-		look func()
-	}{
+	return p.all([]part{
 		{"a reload takes up another certificate, in the same process", p.certificate},
 		{"a reload keeps the certificate when the new one cannot be read", p.unreadable},
 		{"a reload with a configuration that cannot be read leaves the process serving", p.broken},
 		{"a reload does not move a listener", p.listener},
 		{"a reload takes up the log level", p.level},
 		{"a server refuses to start with a configuration that cannot be", p.refused},
-	} {
-		parts = append(parts, part{x.is, func(*run) { x.look() }})
-	}
-	return p.all(parts)
+	})
 }
 
 // did is a step that has to come off.
@@ -85,7 +83,7 @@ func (p *process) saysSince(before, word string) {
 }
 
 func (p *process) serial() string {
-	serial, err := p.machines.Serial(p.ctx, "a")
+	serial, err := p.machines.Serial(p.ctx, "a", 8200)
 	if err != nil {
 		p.find("%v", err)
 	}
@@ -145,6 +143,9 @@ func (p *process) listener() {
 	}
 	p.saysSince(before, "==> Vault reload triggered")
 	p.serial()
+	if _, err := p.machines.Serial(p.ctx, "a", 8210); err == nil {
+		p.find("it listens at the new port too")
+	}
 	p.did(p.configure(unchanged), p.machines.Reload("a"))
 }
 

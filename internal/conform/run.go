@@ -55,7 +55,7 @@ type run struct {
 // part is a sentence that is to be true.
 type part struct {
 	is   string
-	look func(r *run)
+	look func()
 }
 
 func (r *run) all(parts []part) []string {
@@ -68,7 +68,7 @@ func (r *run) all(parts []part) []string {
 			break
 		}
 		r.what = p.is
-		p.look(r)
+		p.look()
 	}
 	return r.findings
 }

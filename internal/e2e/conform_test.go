@@ -24,6 +24,9 @@ func TestVaultAnswersAsTheSimulatorIsHeldTo(t *testing.T) {
 			"process": func(ctx context.Context, s *conform.Fleet, o conform.Options) []string {
 				return conform.Process(ctx, s, o)
 			},
+			"tool": func(ctx context.Context, s *conform.Fleet, o conform.Options) []string {
+				return conform.Tool(ctx, s, o)
+			},
 		} {
 			t.Run(version+" "+name, func(t *testing.T) {
 				t.Parallel() // it waits for leaders more than it works

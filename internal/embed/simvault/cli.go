@@ -102,13 +102,19 @@ func (c command) do() error {
 	}
 	switch c.words[0] {
 	case "read":
-		return c.send(http.MethodGet, c.words[1], nil)
+		var no refusal
+		err := c.send(http.MethodGet, c.words[1], nil)
+		if errors.As(err, &no) && no.code == http.StatusNotFound {
+			return fmt.Errorf("No value found at %s", c.words[1]) //lint:ignore ST1005 Vault's own words
+		}
+		return err
 	case "delete":
 		return c.send(http.MethodDelete, c.words[1], nil)
 	case "write":
 		body, err := c.body(c.words[2:])
 		if err != nil {
-			return err
+			fmt.Fprintln(c.out, "Failed to parse K=V data:", err)
+			return exit(1)
 		}
 		return c.send(http.MethodPut, c.words[1], body)
 	}
@@ -148,6 +154,16 @@ func (c command) status() error {
 		fmt.Fprintln(c.out, err)
 		return exit(1)
 	}
+	out["ha_enabled"] = true
+	if out["sealed"] != true {
+		leader, err := c.ask(http.MethodGet, "sys/leader", nil)
+		if err != nil {
+			return err
+		}
+		for _, name := range []string{"leader_address", "leader_cluster_address", "raft_committed_index", "raft_applied_index", "active_time"} {
+			out[name] = leader[name]
+		}
+	}
 	if err := c.show(out); err != nil {
 		return err
 	}
@@ -183,7 +199,8 @@ func (c command) init() error {
 		return err
 	}
 	return c.show(object{"unseal_keys_b64": out["keys_base64"], "unseal_keys_hex": out["keys"], "unseal_shares": body["secret_shares"],
-		"unseal_threshold": body["secret_threshold"], "root_token": out["root_token"]})
+		"unseal_threshold": body["secret_threshold"], "root_token": out["root_token"], "recovery_keys_b64": []string{}, "recovery_keys_hex": []string{},
+		"recovery_keys_shares": 0, "recovery_keys_threshold": 0})
 }
 
 // publicKey is a key file, armored or not, as sys/init takes it.
@@ -285,7 +302,7 @@ func (c command) ask(method, path string, body object) (object, error) {
 		for _, e := range words(out["errors"]) {
 			lines += "\n* " + e
 		}
-		return nil, errors.New(lines)
+		return nil, refusal{got.StatusCode, lines}
 	}
 	return out, nil
 }

@@ -211,11 +211,11 @@ func (p *process) init(q request) (int, any, error) {
 	if len(keys) > 0 && len(keys) != shares {
 		return 0, nil, refusal{http.StatusBadRequest, "incorrect number of PGP keys"}
 	}
-	recipients := make([]recipient, len(keys)+1)
-	for i, k := range append(keys, rootKey) {
+	recipients := make([]recipient, len(keys))
+	for i, k := range keys {
 		var err error
 		if recipients[i], err = recipientOf(k); err != nil {
-			return 0, nil, refusal{http.StatusBadRequest, err.Error()}
+			return 0, nil, refusal{http.StatusBadRequest, "invalid seal configuration: " + err.Error()}
 		}
 	}
 	parts, root, err := p.begin(shares, threshold)
@@ -233,7 +233,11 @@ func (p *process) init(q request) (int, any, error) {
 		hexes, base64s = append(hexes, hex.EncodeToString(sent)), append(base64s, base64.StdEncoding.EncodeToString(sent))
 	}
 	if rootKey != "" {
-		sent, err := recipients[len(keys)].encrypt([]byte(root))
+		to, err := recipientOf(rootKey)
+		if err != nil { // too late: it is initialised, and nobody has the shares
+			return 0, nil, refusal{http.StatusBadRequest, err.Error()}
+		}
+		sent, err := to.encrypt([]byte(root))
 		if err != nil {
 			return 0, nil, err
 		}

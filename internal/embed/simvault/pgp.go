@@ -9,14 +9,11 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 )
 
-// recipient is who an answer of init is encrypted to; the zero value: nobody.
+// recipient is who an answer of init is encrypted to.
 type recipient struct{ entity *openpgp.Entity }
 
 // recipientOf reads a public key as sys/init takes it: base64 of the binary key.
 func recipientOf(key string) (recipient, error) {
-	if key == "" {
-		return recipient{}, nil
-	}
 	body, err := base64.StdEncoding.DecodeString(key)
 	if err != nil {
 		return recipient{}, fmt.Errorf("error decoding given PGP key: %w", err)
