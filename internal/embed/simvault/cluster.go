@@ -41,28 +41,6 @@ type server struct {
 	Since   time.Time `json:"since"` // when it began to lead
 }
 
-// access is who may do what.
-type access struct {
-	Tokens   map[string]token  `json:"tokens"`   // by sha256
-	Policies map[string]string `json:"policies"` // HCL
-	AppRole  bool              `json:"approle"`  // the method is enabled
-	Roles    map[string]role   `json:"roles"`
-}
-
-type token struct {
-	Accessor string    `json:"accessor"`
-	Policies []string  `json:"policies"`
-	Until    time.Time `json:"until"` // zero: for good
-	TTL      int       `json:"ttl"`   // seconds
-}
-
-type role struct {
-	ID       string   `json:"id"`
-	Secrets  []string `json:"secrets"` // sha256
-	Policies []string `json:"policies"`
-	TTL      int      `json:"ttl"` // seconds
-}
-
 func hash(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:])
@@ -163,21 +141,6 @@ func (s shared) reachable(apis []string) (*cluster, error) {
 		}
 	}
 	return nil, fs.ErrNotExist
-}
-
-// opens says why shares do not make the key, or nil.
-func (c *cluster) opens(shares [][]byte) error {
-	key, err := shares[0][:len(shares[0])-1], error(nil) // of a key with one share
-	if c.Raft.Thresh > 1 {
-		key, err = combine(shares)
-	}
-	switch {
-	case err != nil:
-		return fmt.Errorf("invalid key: failed to compute combined key: %w", err)
-	case hash(string(key)) != c.Key:
-		return errors.New("unable to retrieve unseal keys: cipher: message authentication failed")
-	}
-	return nil
 }
 
 // leader is the server that leads, or nil.

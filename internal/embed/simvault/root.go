@@ -19,11 +19,6 @@ type rooting struct {
 // newRoot is the text of a root token.
 func newRoot() string { return "hvs." + text(18) }
 
-// admit gives a new root token its rights.
-func (a access) admit(root string) {
-	a.Tokens[hash(root)] = token{Accessor: text(18), Policies: []string{"root"}}
-}
-
 // generateRoot is sys/generate-root/attempt and /update. Nobody needs a token for
 // it before Vault 2.0: the shares are the right.
 func (p *process) generateRoot(q request) (int, any, error) {

@@ -14,7 +14,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -292,108 +291,6 @@ func (p *process) seen(c *cluster) {
 		p.log.say("info", map[bool]string{true: "core: vault is unsealed", false: "core: vault is sealed"}[open])
 	}
 	p.open = open
-}
-
-// begin makes a cluster of this server (sys/init), and returns its key in shares
-// and its root token.
-func (p *process) begin(shares, threshold int) (parts [][]byte, root string, err error) {
-	if p.found() != "" {
-		return nil, "", refusal{http.StatusBadRequest, "Vault is already initialized"}
-	}
-	if no := impossible(shares, threshold); no != "" {
-		return nil, "", refusal{http.StatusBadRequest, "invalid seal configuration: " + no}
-	}
-	key := make([]byte, 32)
-	if _, err := rand.Read(key); err != nil {
-		return nil, "", err
-	}
-	if parts, err = split(key, shares, threshold); err != nil {
-		return nil, "", err
-	}
-	root = newRoot()
-	err = p.shared.locked(func() (err error) {
-		m := p.self()
-		if err := m.Init(uuid(), shares, threshold, time.Now()); err != nil {
-			return err
-		}
-		if m.Raft.Watch, err = p.shared.stabilization(); err != nil {
-			return err
-		}
-		c := &cluster{Raft: m.Raft, Servers: map[string]*server{m.ID: m}, Key: hash(string(key)), Name: p.config.clusterIs,
-			Access: access{Tokens: map[string]token{}, Policies: map[string]string{"default": ""}, Roles: map[string]role{}}}
-		c.Access.admit(root)
-		if c.Name == "" {
-			c.Name = "vault-cluster-" + text(6)
-		}
-		if err := settle(p.config.data, c.Raft.ID); err != nil {
-			return err
-		}
-		p.id = c.Raft.ID
-		return p.shared.save(c)
-	})
-	return parts, root, err
-}
-
-// impossible is why a key cannot be shared so, or "".
-func impossible(shares, threshold int) string {
-	switch {
-	case shares < 1:
-		return "shares must be at least one"
-	case shares > 255:
-		return "shares must be less than 256"
-	case threshold < 1:
-		return "threshold must be at least one"
-	case threshold > shares:
-		return "threshold cannot be larger than shares"
-	case shares > 1 && threshold == 1:
-		return "threshold must be greater than one for multiple shares"
-	}
-	return ""
-}
-
-// unseal takes one share (sys/unseal).
-func (p *process) unseal(share []byte) error {
-	return p.in(p.found(), func(c *cluster) error {
-		if c == nil {
-			return refusal{http.StatusBadRequest, "Vault is not initialized"}
-		}
-		switch m := p.me(c); {
-		case m != nil && m.Removed:
-			return refusal{http.StatusInternalServerError, "node was removed from a HA cluster"}
-		case m != nil && m.Open:
-			return nil
-		}
-		if slices.ContainsFunc(p.shares, func(s []byte) bool { return string(s) == string(share) }) {
-			return nil
-		}
-		if p.nonce == "" {
-			p.nonce = uuid()
-		}
-		p.shares = append(p.shares, share)
-		if len(p.shares) < c.Raft.Thresh {
-			return nil
-		}
-		parts := p.shares
-		p.shares, p.nonce = nil, ""
-		if err := c.opens(parts); err != nil {
-			return refusal{http.StatusBadRequest, err.Error()}
-		}
-		m := p.me(c)
-		if m == nil {
-			m = p.self()
-			m.Raft = c.Raft
-			c.Servers[m.ID] = m
-		}
-		if err := m.Unseal(c.Raft.Thresh, time.Now()); err != nil {
-			return refusal{http.StatusInternalServerError, err.Error()}
-		}
-		if err := settle(p.config.data, c.Raft.ID); err != nil {
-			return err
-		}
-		p.id = c.Raft.ID
-		p.seen(c)
-		return nil
-	})
 }
 
 // notify tells systemd.

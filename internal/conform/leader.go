@@ -1,0 +1,116 @@
+package conform
+
+import (
+	"errors"
+	"time"
+)
+
+func (r *run) restart() {
+	r.again("b", 0, 1, 2)
+	_, follower := r.settled()
+	a := r.expect(follower, "", get, "sys/health", nil, 429, r.health(true, false, true))
+	if a.Body["cluster_id"] != r.id {
+		r.find("its cluster is %v, not %s", a.Body["cluster_id"], r.id)
+	}
+	r.eventually("its leader", func() bool {
+		r.expect(follower, "", get, "sys/leader", nil, 200, r.leading(false))
+		return true
+	})
+}
+
+// settled waits until one server leads and the other one follows, by their own
+// words. Either may lead after a restart.
+func (r *run) settled() (leader, follower string) {
+	r.eventually("a leader and a follower", func() bool {
+		leader = r.leader()
+		return leader != ""
+	})
+	if leader == "b" {
+		return "b", "a"
+	}
+	return "a", "b"
+}
+
+// again stops a server, starts it, sees that it is sealed, and opens it.
+func (r *run) again(server string, shares ...int) {
+	if err := errors.Join(r.servers.Stop(server), r.servers.Start(server)); err != nil {
+		r.find("%v", err)
+		return
+	}
+	r.expect(server, "", get, "sys/health", nil, 503, r.health(true, true, true))
+	r.give(server, shares...)
+}
+
+func (r *run) stepDown() {
+	leader, follower := r.settled()
+	before := r.autopilot(leader, 2, 0)
+	r.expect(leader, "", put, attempt, map[string]any{}, 200, standing(0, true, false, 28))
+	r.refuses(leader, "", put, "sys/step-down", nil, 403, "permission denied")
+	r.expect(leader, r.root, put, "sys/step-down", nil, 204, nil)
+	r.eventually(follower+" leads", func() bool { return r.leader() == follower })
+	for id, since := range r.autopilot(follower, 2, 0) {
+		if !since.After(before[id]) {
+			r.find("%s is well since %s by the word of another leader, as before", id, since)
+		}
+	}
+	r.expect(leader, "", get, attempt, nil, 200, standing(0, false, false, 28))
+}
+
+func (r *run) seal() {
+	leader, follower := r.settled()
+	r.expect(leader, r.root, put, "sys/seal", nil, 204, nil)
+	r.expect(leader, "", get, "sys/health", nil, 503, r.health(true, true, true))
+	r.expect(leader, "", get, "sys/seal-status", nil, 200, r.status(true, true, 3, 5, 0, nil))
+	// The other one is alone, and goes on to name the one that led.
+	r.expect(follower, "", get, "sys/leader", nil, 200, r.leading(false))
+	r.expect(follower, "", get, "sys/health", nil, 429, r.health(true, false, true))
+	r.refuses(follower, r.root, get, "sys/audit", nil, 503, "Vault is sealed")
+	if r.Patience >= lost {
+		r.eventually("the end of the heartbeats", func() bool {
+			r.expect(follower, "", get, "sys/health", nil, 474, r.health(true, false, true))
+			return true
+		})
+	}
+	r.give(leader, 0, 1, 2)
+	r.settled()
+}
+
+// lost is after how long a standby that hears nothing of its leader says so.
+const lost = 12 * time.Second
+
+// leader is the server that leads by its own word while the other one follows,
+// or "".
+func (r *run) leader() string {
+	codes := map[string]int{}
+	for _, s := range []string{"a", "b"} {
+		codes[s] = r.ask(s, "", get, "sys/health", nil).Code
+	}
+	for _, s := range []string{"a", "b"} {
+		if codes[s] == 200 && codes["a"]+codes["b"] == 200+429 {
+			return s
+		}
+	}
+	return ""
+}
+
+func (r *run) alone() {
+	leader, follower := r.settled()
+	if err := r.servers.Stop(follower); err != nil {
+		r.find("%v", err)
+		return
+	}
+	r.eventually("the end of its leadership", func() bool {
+		f := r.leading(false)
+		f["leader_address"], f["leader_cluster_address"] = "", ""
+		r.expect(leader, "", get, "sys/leader", nil, 200, f)
+		return true
+	})
+	r.expect(leader, "", get, "sys/health", nil, 429, r.health(true, false, true))
+	r.refuses(leader, r.root, get, "sys/audit", nil, 500, "local node not active but active cluster node not found")
+	if err := r.servers.Start(follower); err != nil {
+		r.find("%v", err)
+		return
+	}
+	r.give(follower, 1, 2, 3)
+	r.settled()
+}
