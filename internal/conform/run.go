@@ -208,7 +208,7 @@ func (r *run) within(patience time.Duration, what string, holds func() bool) {
 		r.findings = r.findings[:before]
 		select {
 		case <-r.ctx.Done():
-		case <-time.After(max(20*time.Millisecond, patience/500)):
+		case <-time.After(max(20*time.Millisecond, patience/200)):
 		}
 	}
 }

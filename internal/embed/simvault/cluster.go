@@ -1,6 +1,7 @@
 package simvault
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -30,6 +31,8 @@ type cluster struct {
 	Access  access             `json:"access"`
 	Led     []string           `json:"led"`    // versions that were active
 	Making  rooting            `json:"making"` // of a root token, in the leader's memory
+
+	text []byte // as it was read
 }
 
 // server is one of them as all see it.
@@ -98,6 +101,7 @@ func (s shared) load(id string) (*cluster, error) {
 	if err := json.Unmarshal(body, &c); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.file(id), err)
 	}
+	c.text = body
 	for _, m := range c.Servers {
 		m.Raft = c.Raft
 		if m.Up && syscall.Kill(m.PID, 0) == syscall.ESRCH {
@@ -117,6 +121,9 @@ func (s shared) save(c *cluster) error {
 	}
 	if err != nil {
 		return err
+	}
+	if bytes.Equal(body, c.text) {
+		return nil
 	}
 	part := s.file(c.Raft.ID) + ".part"
 	if err := os.WriteFile(part, body, 0o600); err != nil {
