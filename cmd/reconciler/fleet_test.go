@@ -29,14 +29,18 @@ func TestFleet(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup:               setStage,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":   exits,
-			"edit":    edit,
-			"commit":  commitStage,
-			"release": release_,
-			"born":    bornStage,
-			"on":      on,
-			"note":    note,
-			"same":    same,
+			"exits":    exits,
+			"edit":     edit,
+			"commit":   commitStage,
+			"release":  release_,
+			"born":     bornStage,
+			"on":       on,
+			"note":     note,
+			"same":     same,
+			"daemon":   daemon_,
+			"says":     says,
+			"ends":     ends,
+			"discreet": discreet,
 		},
 	})
 }
@@ -60,7 +64,7 @@ func setStage(env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
-	env.Values[stageKey{}] = stage
+	env.Values[stageKey{}], env.Values[keeperKey{}] = stage, &keeper{}
 	for name, value := range map[string]string{"STAGE": dir, "RECONCILER_CONFIG": stage.Config, "USER": "ada", "SUDO_USER": "", "PLATFORM": demo.Platform()} {
 		env.Setenv(name, value)
 	}

@@ -194,7 +194,7 @@ func (s *story) sealLeader(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	shares, err := s.shares()
+	shares, err := s.Shares()
 	if err != nil {
 		return err
 	}
@@ -213,7 +213,7 @@ func (s *story) sealLeader(ctx context.Context) error {
 
 // unseal is the person who opens the node again.
 func (s *story) unseal(ctx context.Context) error {
-	shares, err := s.shares()
+	shares, err := s.Shares()
 	if err != nil {
 		return err
 	}
@@ -243,8 +243,8 @@ func (s *story) leader(ctx context.Context) (*embed.Node, error) {
 	return nil, fmt.Errorf("no node leads")
 }
 
-// shares are the holder's, from their bundle in the first key store.
-func (s *Stage) shares() ([]string, error) {
+// Shares are the holder's, from their bundle in the first key store.
+func (s *Stage) Shares() ([]string, error) {
 	sealed, err := os.ReadFile(filepath.Join(s.at("keys-1"), Cluster, "holders", Holder+".age"))
 	if err != nil {
 		return nil, err
