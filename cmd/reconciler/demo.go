@@ -255,7 +255,7 @@ func (d *demonstration) command(ctx context.Context, args []string, stdout, stde
 	return exitCode(root.ExecuteContext(ctx), stderr)
 }
 
-// next says what to try.
+// next says what to try. What is indented is for a shell, line by line.
 func (d *demonstration) next(s *demo.Stage) {
 	if !d.keep {
 		d.say("\nNext: reconciler demo --keep leaves the fleet running to play with. README.md begins with your own.")
@@ -264,9 +264,15 @@ func (d *demonstration) next(s *demo.Stage) {
 	n := s.Fleet.Nodes[1]
 	d.say("\nThe fleet runs until Ctrl-C. In another shell:\n")
 	d.say("  alias r='%s --config %s'", filepath.Join(s.Dir, "nodes", "reconciler"), s.Config)
-	d.say("  cd %s     # edit, git commit -am …: the reconciler follows this branch", s.Repo)
-	d.say("  r plan; r apply; r status; r why %s; r run", demo.Cluster)
-	d.say("  ssh -i %s -o UserKnownHostsFile=%s -p %d %s@%s 'systemctl stop vault'",
+	d.say("  cd %s", s.Repo)
+	d.say("\nCommit something, and see what comes of it:\n")
+	d.say("  sed -i 's/log_level: debug/log_level: info/' environments/production.yaml")
+	d.say("  git commit -am 'Log less'")
+	d.say("  r plan\n  r apply\n  r status")
+	d.say("\nStop a Vault by hand, and ask why it is left alone. The files of %s are in %s.\n", n.Name, n.Root)
+	d.say("  ssh -i %s -o IdentitiesOnly=yes -o UserKnownHostsFile=%s -p %d %s@%s 'systemctl stop vault'",
 		filepath.Join(s.Dir, "ssh.key"), filepath.Join(s.Dir, "known_hosts"), embed.Port, embed.Account, n.Address)
-	d.say("  the files of %s are in %s", n.Name, n.Root)
+	d.say("  r why %s", demo.Cluster)
+	d.say("\nLet the daemon follow the branch, until Ctrl-C:\n")
+	d.say("  r run")
 }

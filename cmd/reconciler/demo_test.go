@@ -19,13 +19,13 @@ import (
 
 // demonstrate is the demo as a process of its own, of somebody who keeps files to
 // themselves.
-func demonstrate(t *testing.T) *exec.Cmd {
+func demonstrate(t *testing.T, flags ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
 	check(t, err)
 	named := filepath.Join(t.TempDir(), "reconciler")
 	check(t, os.Symlink(self, named))
-	cmd := exec.Command("/bin/sh", "-c", `umask 077; exec "$0" demo --fast`, named)
+	cmd := exec.Command("/bin/sh", append([]string{"-c", `umask 077; exec "$0" demo --fast "$@"`, named}, flags...)...)
 	cmd.Env = append(os.Environ(), "TMPDIR="+reachable(t))
 	return cmd
 }
@@ -40,24 +40,72 @@ func reachable(t *testing.T) string {
 	return dir
 }
 
+// TestTheDemoTellsItsStory plays all of it, does what it says can be tried then, and
+// ends it.
 func TestTheDemoTellsItsStory(t *testing.T) {
 	t.Parallel()
-	cmd := demonstrate(t)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	cmd := demonstrate(t, "--keep")
+	pipe, err := cmd.StdoutPipe()
+	check(t, err)
+	var woe bytes.Buffer
+	cmd.Stderr = &woe
+	check(t, cmd.Start())
+	defer func() { // where a step fails
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+	}()
+	var said strings.Builder
+	lines := bufio.NewScanner(pipe)
+	for lines.Scan() {
+		said.WriteString(lines.Text() + "\n")
+		if lines.Text() == "  r run" { // the last one, until it is told to end
+			tryOut(t, said.String())
+			check(t, cmd.Process.Signal(syscall.SIGINT))
+		}
 	}
-	if acts := bytes.Count(out, []byte("\n① ")) + bytes.Count(out, []byte("\n⑥ ")); acts != 2 || bytes.Contains(out, []byte("✗")) || bytes.Count(out, []byte("  ✓ ")) < 15 {
-		t.Errorf("the story is\n%s", out)
+	err = cmd.Wait()
+	story, tips, _ := strings.Cut(said.String(), "In another shell:")
+	if err != nil || woe.Len() > 0 || tips == "" {
+		t.Fatalf("%v\n%s%s", err, &said, &woe)
 	}
-	leftovers(t, cmd, string(out))
+	if acts := strings.Count(story, "\n① ") + strings.Count(story, "\n⑥ "); acts != 2 || strings.Contains(story, "✗") || strings.Count(story, "  ✓ ") < 15 {
+		t.Errorf("the story is\n%s", story)
+	}
+	leftovers(t, cmd, story)
 	recording, err := os.ReadFile("../../docs/demo.svg")
 	check(t, err)
-	for line := range strings.Lines(string(out)) {
+	for line := range strings.Lines(story) {
 		if claim, ok := strings.CutPrefix(line, "  ✓ "); ok && !strings.Contains(string(recording), "✓ "+strings.TrimSpace(claim)+"<") {
 			t.Errorf("docs/demo.svg does not show %q: run docs/record", claim)
 		}
 	}
+}
+
+// tryOut types what the demo says can be tried, as it stands there.
+func tryOut(t *testing.T, said string) {
+	t.Helper()
+	_, tips, _ := strings.Cut(said, "In another shell:")
+	chapters := regexp.MustCompile(`(?m)(?:^  .*\n)+`).FindAllString(tips, -1)
+	if len(chapters) != 4 {
+		t.Errorf("what to try is\n%s", tips)
+		return
+	}
+	shell, commit, hand, daemon := chapters[0], chapters[1], chapters[2], chapters[3]
+
+	ada := atTerminal(t, "set -e\n"+shell+commit)
+	ada.hears("Log less", `"debug" → "info"`, "3 reload only", "Only yes will do: ")
+	ada.types("yes\n")
+	ada.hears("In sync: 3 nodes in 1 cluster.", "in sync since", "eu-3 ")
+	ada.ends(0)
+
+	ada = atTerminal(t, shell+hand)
+	ada.hears("stopped-by-hand on eu-2")
+	ada.ends(5)
+
+	ada = atTerminal(t, shell+daemon)
+	ada.hears("reason=stopped-by-hand")
+	ada.types("\x03")
+	ada.ends(exitInterrupted)
 }
 
 // TestTheDemoEndsWithItsReader: a pipe that is closed ends it as Ctrl-C does.
