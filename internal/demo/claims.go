@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -14,8 +13,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/vaultfleet/reconciler/internal/embed"
@@ -138,19 +135,6 @@ func (s *story) order() ([]string, error) {
 	return slices.SortedFunc(maps.Keys(at), func(a, b string) int { return cmp.Compare(at[a], at[b]) }), nil
 }
 
-// down expects that never more nodes than so many did not serve at once.
-func (s *story) down(most int) func(context.Context) error {
-	return func(context.Context) error {
-		if s.seen.looks == 0 {
-			return fmt.Errorf("nobody looked")
-		}
-		if s.seen.down > most {
-			return fmt.Errorf("%d were", s.seen.down)
-		}
-		return nil
-	}
-}
-
 // holds expects a line in a file of a node.
 func (s *story) holds(node, path, line string) func(context.Context) error {
 	return func(context.Context) error {
@@ -163,63 +147,6 @@ func (s *story) holds(node, path, line string) func(context.Context) error {
 		}
 		return nil
 	}
-}
-
-// editNode is somebody who edits a file on a node.
-func (s *story) editNode(node, path, before, after string) step {
-	return func(context.Context) error {
-		s.command(fmt.Sprintf("ssh %s sed -i 's/%s/%s/' /%s", node, before, after, path))
-		return s.Rewrite(node, path, before, after)
-	}
-}
-
-// Rewrite changes one place of a file on a machine, as somebody with an editor does:
-// the file stays whose it is.
-func (s *Stage) Rewrite(node, path, before, after string) error {
-	file := filepath.Join(s.Node(node).Root, path)
-	body, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	if n := strings.Count(string(body), before); n != 1 {
-		return fmt.Errorf("%s is %d times in /%s of %s, not once", before, n, path, node)
-	}
-	return os.WriteFile(file, []byte(strings.Replace(string(body), before, after, 1)), 0o640)
-}
-
-// sealLeader is a person who makes a root token with their shares and seals the
-// node that leads.
-func (s *story) sealLeader(ctx context.Context) error {
-	leader, err := s.leader(ctx)
-	if err != nil {
-		return err
-	}
-	shares, err := s.Shares()
-	if err != nil {
-		return err
-	}
-	root, err := s.ask.GenerateRoot(ctx, leader.Address, shares)
-	if err != nil {
-		return err
-	}
-	s.command("vault operator generate-root …")
-	s.command(fmt.Sprintf("vault operator seal -address=https://%s:8200   # %s, the leader", leader.Address, leader.Name))
-	if err := root.Ask(ctx, http.MethodPut, leader.Address, "sys/seal", nil, nil); err != nil {
-		return err
-	}
-	s.seen.led = leader.Name
-	return s.until(ctx, "another leader", s.serves(len(nodes())-1))
-}
-
-// unseal is the person who opens the node again.
-func (s *story) unseal(ctx context.Context) error {
-	shares, err := s.Shares()
-	if err != nil {
-		return err
-	}
-	n := s.Node(s.seen.led)
-	s.command(fmt.Sprintf("vault operator unseal -address=https://%s:8200   # with a threshold of %s's shares", n.Address, Holder))
-	return s.ask.Unseal(ctx, n.Address, shares)
 }
 
 // healed waits for the fleet to be in sync: an opened node takes a moment.
@@ -243,25 +170,6 @@ func (s *story) leader(ctx context.Context) (*embed.Node, error) {
 	return nil, fmt.Errorf("no node leads")
 }
 
-// Shares are the holder's, from their bundle in the first key store.
-func (s *Stage) Shares() ([]string, error) {
-	sealed, err := os.ReadFile(filepath.Join(s.at("keys-1"), Cluster, "holders", Holder+".age"))
-	if err != nil {
-		return nil, err
-	}
-	plain, err := s.Holder.Decrypt(sealed)
-	if err != nil {
-		return nil, err
-	}
-	var bundle struct {
-		Body struct {
-			Shares []string `json:"unseal_shares"`
-		}
-	}
-	err = json.Unmarshal(plain, &bundle)
-	return bundle.Body.Shares, err
-}
-
 // until waits for something that comes by itself.
 func (s *story) until(ctx context.Context, what string, holds func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
@@ -274,58 +182,5 @@ func (s *story) until(ctx context.Context, what string, holds func(context.Conte
 		if rest(ctx, 50*time.Millisecond) != nil {
 			return fmt.Errorf("%s did not come within a minute: %w", what, err)
 		}
-	}
-}
-
-// watched is what was seen of the nodes during a step.
-type watched struct {
-	looks int
-	down  int    // most nodes that did not serve at once
-	led   string // the node that led when it began
-}
-
-// watching does a step and looks at the nodes meanwhile, past the product.
-func (s *story) watching(do step) step {
-	return func(ctx context.Context) error {
-		leader, err := s.leader(ctx)
-		if err != nil {
-			return err
-		}
-		s.seen = watched{led: leader.Name}
-		ended := make(chan struct{})
-		var watcher sync.WaitGroup
-		watcher.Go(func() {
-			for {
-				s.watch(ctx)
-				select {
-				case <-ended:
-					return
-				case <-time.After(20 * time.Millisecond):
-				}
-			}
-		})
-		err = do(ctx)
-		close(ended)
-		watcher.Wait()
-		return err
-	}
-}
-
-// watch is one look at all nodes at once.
-func (s *story) watch(ctx context.Context) {
-	var down atomic.Int64
-	var looks sync.WaitGroup
-	for _, n := range s.Fleet.Nodes {
-		looks.Go(func() {
-			code, err := s.ask.Health(ctx, n.Address)
-			if err != nil || code != http.StatusOK && code != http.StatusTooManyRequests {
-				down.Add(1)
-			}
-		})
-	}
-	looks.Wait()
-	if ctx.Err() == nil {
-		s.seen.looks++
-		s.seen.down = max(s.seen.down, int(down.Load()))
 	}
 }
