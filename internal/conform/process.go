@@ -150,10 +150,18 @@ func (p *process) listener() {
 }
 
 func (p *process) level() {
+	before := p.machines.Said("a")
+	if strings.Contains(before, "[DEBUG]") {
+		p.find("it says [DEBUG] before anybody asked for it")
+	}
+	if !p.did(p.configure(p.replace(`"info"`, `"debug"`)), p.machines.Reload("a")) {
+		return
+	}
+	p.saysSince(before, "[DEBUG] sent systemd notification: notification=READY=1")
 	if !p.did(p.configure(p.replace(`"info"`, `"error"`)), p.machines.Reload("a")) {
 		return
 	}
-	before := p.machines.Said("a")
+	before = p.machines.Said("a")
 	a := p.ask("a", "", put, "sys/init", map[string]any{"secret_shares": 1, "secret_threshold": 1})
 	keys, _ := a.Body["keys_base64"].([]any)
 	if len(keys) != 1 {

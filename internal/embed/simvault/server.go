@@ -84,7 +84,7 @@ func serve(path, version string, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintln(out, "==> Vault server started! Log data will stream in below:")
-	if err := notify("READY=1"); err != nil {
+	if err := p.notify("READY=1"); err != nil {
 		return err
 	}
 	return p.live(out)
@@ -107,7 +107,7 @@ func (p *process) live(out io.Writer) error {
 			}
 		case s := <-signals:
 			if s != syscall.SIGHUP {
-				_ = notify("STOPPING=1") // systemd may not listen
+				_ = p.notify("STOPPING=1") // systemd may not listen
 				fmt.Fprintln(out, "==> Vault shutdown triggered")
 				return p.stand(false)
 			}
@@ -120,8 +120,8 @@ func (p *process) live(out io.Writer) error {
 func (p *process) reload(out io.Writer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_ = notify("RELOADING=1") // systemd may not listen
-	defer func() { _ = notify("READY=1") }()
+	_ = p.notify("RELOADING=1") // systemd may not listen
+	defer func() { _ = p.notify("READY=1") }()
 	fmt.Fprintln(out, "==> Vault reload triggered")
 	c, err := readConfiguration(p.path, p.root, p.version)
 	if err != nil {
@@ -294,7 +294,7 @@ func (p *process) seen(c *cluster) {
 }
 
 // notify tells systemd.
-func notify(word string) error {
+func (p *process) notify(word string) error {
 	socket := os.Getenv("NOTIFY_SOCKET")
 	if socket == "" {
 		return nil
@@ -304,8 +304,11 @@ func notify(word string) error {
 		return err
 	}
 	defer conn.Close()
-	_, err = conn.Write([]byte(word))
-	return err
+	if _, err := conn.Write([]byte(word)); err != nil {
+		return err
+	}
+	p.log.say("debug", "sent systemd notification: notification="+word)
+	return nil
 }
 
 // text is random, of letters and digits.
