@@ -13,12 +13,17 @@ func (s *story) acts() []act {
 			s.commit("A cluster of three", s.version("1.21.0", s.Older)...),
 			s.lock(s.Older),
 			s.run(0, "validate "+s.Repo),
+			s.run(5, "apply --yes", "init-unapproved"),
+			s.claim("without a person's leave no Vault is started", s.idle),
 			s.run(0, "approve --init "+Cluster+" --reason 'the demo'"),
+			s.run(0, "why "+Cluster, birthAllowed),
 			s.run(8, "apply --yes", "confirm-keys"),
 			s.run(0, "keys confirm "+Cluster+" --identity "+s.Holder.File),
 			s.run(0, "apply --yes"),
 			s.run(0, "status", "leader"),
 			s.claim("three nodes are unsealed, and one of them leads", s.serves(3)),
+			s.run(1, "approve --init "+Cluster+" --reason 'once more'", "a cluster is born once"),
+			s.claim("the leave is used up, and the three nodes are one cluster", all(s.usedUp, s.one)),
 			s.settled(),
 		},
 	}, {
@@ -30,6 +35,7 @@ func (s *story) acts() []act {
 			s.run(2, "plan --detailed-exitcode", "log_level", "reload"),
 			s.watching(s.run(0, "apply --yes")),
 			s.claim("every node has the new level in its file", all(s.holds("eu-1", config, `"debug"`), s.holds("eu-2", config, `"debug"`), s.holds("eu-3", config, `"debug"`))),
+			s.claim("every Vault took it up: it says what it did not say before", s.saysSinceReload("[DEBUG]")),
 			s.claim("nobody was restarted: every Vault is the process that it was", s.restarted(nil)),
 			s.claim("no node stopped serving for a moment", s.down(0)),
 			s.settled(),
@@ -78,7 +84,7 @@ func (s *story) acts() []act {
 
 // settled claims that the product has nothing left to do.
 func (s *story) settled() step {
-	return s.claim("the fleet is in sync: a plan has nothing to do", s.inSync)
+	return s.claim("the fleet is in sync: a plan sees every node and has nothing to do", s.inSync)
 }
 
 // roll is the act of a new version or, where there is only one, of a change that
@@ -110,6 +116,7 @@ func (s *story) roll() act {
 			s.watching(s.run(0, "apply --yes")),
 			s.claim("every Vault says that it is "+s.Newer, s.runs(s.Newer)),
 			s.claim("all were restarted, the leader last", s.restarted(nodes())),
+			s.claim("the binary was on all nodes before the first one was restarted", s.placedFirst(s.Newer)),
 			s.claim("never were two nodes down at once", s.down(1)),
 			s.settled(),
 		},

@@ -1,19 +1,19 @@
 package demo
 
 import (
-	"cmp"
+	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
-	"io"
-	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/vaultfleet/reconciler/internal/embed"
 )
@@ -48,10 +48,68 @@ func (s *story) remember(context.Context) error {
 	return nil
 }
 
-// inSync asks for a plan and expects it to be empty.
+// inSync asks for a plan and expects it to be empty, and to know every node.
 func (s *story) inSync(ctx context.Context) error {
-	if code := s.Command(ctx, []string{"--config", s.Config, "plan", "--detailed-exitcode"}, io.Discard, io.Discard); code != 0 {
-		return fmt.Errorf("reconciler plan --detailed-exitcode exits %d", code)
+	_, err := s.quietly(ctx, "plan --detailed-exitcode --fail-on unobserved")
+	return err
+}
+
+// quietly runs a command of the product beside the story, and is what it said.
+func (s *story) quietly(ctx context.Context, line string) (string, error) {
+	var out bytes.Buffer
+	if code := s.Command(ctx, append([]string{"--config", s.Config}, fields(line)...), &out, &out); code != 0 {
+		return "", fmt.Errorf("reconciler %s exits %d", line, code)
+	}
+	return out.String(), nil
+}
+
+// idle expects that no node runs Vault.
+func (s *story) idle(context.Context) error {
+	for _, n := range s.Fleet.Nodes {
+		if pid := n.Systemctl("show", "vault", "-P", "MainPID"); pid != "0" {
+			return fmt.Errorf("on %s it is process %s", n.Name, pid)
+		}
+	}
+	return nil
+}
+
+// birthAllowed is what why says of a birth while it is allowed.
+const birthAllowed = "init for the cluster by"
+
+// usedUp expects that no birth is allowed any more.
+func (s *story) usedUp(ctx context.Context) error {
+	said, err := s.quietly(ctx, "why "+Cluster)
+	if err == nil && strings.Contains(said, birthAllowed) {
+		err = errors.New("the leave still stands")
+	}
+	return err
+}
+
+// self is what a Vault says of itself.
+type self struct {
+	Version string
+	Cluster string `json:"cluster_id"`
+}
+
+func (s *story) self(ctx context.Context, n *embed.Node) (is self, err error) {
+	err = s.ask.Ask(ctx, http.MethodGet, n.Address, "sys/seal-status", nil, &is)
+	return is, err
+}
+
+// one expects all nodes to be of one cluster.
+func (s *story) one(ctx context.Context) error {
+	var first string
+	for _, n := range s.Fleet.Nodes {
+		is, err := s.self(ctx, n)
+		if err != nil {
+			return err
+		}
+		if first == "" {
+			first = is.Cluster
+		}
+		if is.Cluster == "" || is.Cluster != first {
+			return fmt.Errorf("%s is of cluster %q", n.Name, is.Cluster)
+		}
 	}
 	return nil
 }
@@ -83,8 +141,8 @@ func (s *story) serves(want int) func(context.Context) error {
 func (s *story) runs(version string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		for _, n := range s.Fleet.Nodes {
-			var is struct{ Version string }
-			if err := s.ask.Ask(ctx, http.MethodGet, n.Address, "sys/seal-status", nil, &is); err != nil {
+			is, err := s.self(ctx, n)
+			if err != nil {
 				return err
 			}
 			if is.Version != version {
@@ -112,27 +170,35 @@ func (s *story) restarted(want []string) func(context.Context) error {
 		if len(want) < len(nodes()) {
 			return nil
 		}
-		order, err := s.order()
-		if err != nil {
-			return err
-		}
-		if last := order[len(order)-1]; last != s.seen.led {
-			return fmt.Errorf("%s led, and the order was %v", s.seen.led, order)
+		order := s.order()
+		if last := order[len(order)-1]; last.Name != s.seen.led {
+			return fmt.Errorf("%s led, and %s was the last", s.seen.led, last.Name)
 		}
 		return nil
 	}
 }
 
 // order is the nodes by when their Vault was started.
-func (s *story) order() ([]string, error) {
-	at := map[string]int64{}
-	for _, n := range s.Fleet.Nodes {
-		var err error
-		if at[n.Name], err = strconv.ParseInt(n.Systemctl("show", "vault", "-P", "ExecMainStartTimestampMonotonic"), 10, 64); err != nil {
-			return nil, err
+func (s *story) order() []*embed.Node {
+	return slices.SortedFunc(slices.Values(s.Fleet.Nodes), func(a, b *embed.Node) int { return a.Started("vault").Compare(b.Started("vault")) })
+}
+
+// placedFirst expects that a version was in its place on all nodes before any of
+// them was restarted. A file's place is as old as the last change of its inode.
+func (s *story) placedFirst(version string) func(context.Context) error {
+	return func(context.Context) error {
+		first := s.order()[0]
+		for _, n := range s.Fleet.Nodes {
+			var info unix.Stat_t
+			if err := unix.Lstat(filepath.Join(n.Root, "opt/vault/versions", version, "vault"), &info); err != nil {
+				return err
+			}
+			if placed := time.Unix(info.Ctim.Unix()); !placed.Before(first.Started("vault")) {
+				return fmt.Errorf("on %s it came at %s, and %s was started at %s", n.Name, placed, first.Name, first.Started("vault"))
+			}
 		}
+		return nil
 	}
-	return slices.SortedFunc(maps.Keys(at), func(a, b string) int { return cmp.Compare(at[a], at[b]) }), nil
 }
 
 // holds expects a line in a file of a node.
@@ -146,6 +212,22 @@ func (s *story) holds(node, path, line string) func(context.Context) error {
 			return fmt.Errorf("no %s in it", line)
 		}
 		return nil
+	}
+}
+
+// saysSinceReload waits for a word of every Vault, after its last reload.
+func (s *story) saysSinceReload(word string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		return s.until(ctx, "a word of every Vault", func(context.Context) error {
+			for _, n := range s.Fleet.Nodes {
+				said := n.Journal("vault")
+				at := strings.LastIndex(said, "==> Vault reload triggered")
+				if at < 0 || !strings.Contains(said[at:], word) {
+					return fmt.Errorf("%s does not say %s", n.Name, word)
+				}
+			}
+			return nil
+		})
 	}
 }
 

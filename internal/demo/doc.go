@@ -3,7 +3,8 @@
 // story that `reconciler demo` tells on them. What happens to the fleet is done
 // by the product's own commands, which the package is given as a function, and
 // what the story claims it checks: on the machines and in Vault's API, past the
-// product, and, where it says that the fleet is in sync, by a plan.
+// product. Two things only the product can tell: a plan, that the fleet is in sync,
+// and why, that the leave of a birth is used up.
 //
 // It knows how a person uses the product. It must not know how the product does
 // what it does.

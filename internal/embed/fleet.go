@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -77,7 +76,6 @@ func (f *Fleet) boot(o Options) error {
 			return err
 		}
 	}
-	booted := time.Now()
 	listeners, err := addresses(len(o.Nodes))
 	if err != nil {
 		return err
@@ -88,7 +86,7 @@ func (f *Fleet) boot(o Options) error {
 			drop(listeners[i:])
 			return fmt.Errorf("make node %s: %w", name, err)
 		}
-		n.confined, n.booted = o.Confined, booted
+		n.confined = o.Confined
 		f.Nodes = append(f.Nodes, n)
 		if err := n.serve(listeners[i], o.Key); err != nil {
 			drop(listeners[i:])

@@ -41,10 +41,9 @@ type Node struct {
 	// confined: services see Root as the whole file system.
 	confined bool
 
-	booted time.Time       // the same on all nodes of a fleet
-	ctx    context.Context // ends with its power
-	off    context.CancelFunc
-	work   sync.WaitGroup // everything that runs
+	ctx  context.Context // ends with its power
+	off  context.CancelFunc
+	work sync.WaitGroup // everything that runs
 }
 
 func newNode(name, root, control, self, shared string, who identity) (*Node, error) {
@@ -223,6 +222,14 @@ func (n *Node) Reloads(unit string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.reloads
+}
+
+// Started is when the process of a service was started, by systemd's clock.
+func (n *Node) Started(unit string) time.Time {
+	s := n.systemd.service(unit + ".service")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.began
 }
 
 // Journal is what a service said.

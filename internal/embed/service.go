@@ -120,8 +120,7 @@ func (s *service) show(properties []string, value bool) string {
 	state := s.activeState()
 	facts := map[string]string{"LoadState": "loaded", "ActiveState": state, "SubState": s.sub, "Result": s.result,
 		"UnitFileState": "disabled", "NeedDaemonReload": "no", "FragmentPath": "/etc/systemd/system/" + s.name, "DropInPaths": "",
-		"InvocationID": s.invocation, "NRestarts": strconv.Itoa(s.restarts), "MainPID": "0", "ExecMainStartTimestamp": stamp(s.began),
-		"ExecMainStartTimestampMonotonic": strconv.FormatInt(s.began.Sub(s.systemd.node.booted).Microseconds(), 10)}
+		"InvocationID": s.invocation, "NRestarts": strconv.Itoa(s.restarts), "MainPID": "0", "ExecMainStartTimestamp": stamp(s.began)}
 	if s.run != nil {
 		facts["MainPID"] = strconv.Itoa(s.run.cmd.Process.Pid)
 	}
