@@ -15,16 +15,37 @@ import (
 	"strings"
 	"time"
 
-	"github.com/vaultfleet/reconciler/internal/embed"
 	"github.com/vaultfleet/reconciler/internal/throwaway"
 )
 
-// Fleet is three servers on embedded nodes, one a node: Vault or its simulator, as
-// processes that systemd starts and that serve TLS.
+// Machine is where a server runs, under systemd.
+type Machine struct {
+	Host
+	Name    string // of the server
+	Address string
+}
+
+// Host is what somebody can do who is root on a machine.
+type Host interface {
+	// Shell runs a script, and returns what it printed. In it $RECONCILER_NODE_ROOT
+	// is the folder that is the machine's file system; empty is /. The error says
+	// that the script failed, with what it printed.
+	Shell(script, stdin string) (string, error)
+	// Reload reloads a unit. It returns once the process said that it is done; the
+	// error says that it never was.
+	Reload(unit string) error
+}
+
+// Dial connects to an address of a machine.
+type Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+// Fleet is servers on machines, one a machine: Vault or its simulator, as processes
+// that systemd starts and that serve TLS.
 type Fleet struct {
-	fleet  *embed.Fleet
-	ca     *throwaway.CA
-	client *http.Client
+	machines []Machine
+	dial     Dial
+	ca       *throwaway.CA
+	client   *http.Client
 }
 
 const (
@@ -34,53 +55,61 @@ const (
 	unit       = "vault"
 )
 
-const unitText = `[Service]
+// systemd lets nobody start a unit more than five times in ten seconds
+// (systemd.unit(5)); the suite about processes does.
+const unitText = `[Unit]
+StartLimitIntervalSec=0
+
+[Service]
 Type=notify
+User=vault
+Group=vault
 ExecStart=/usr/local/bin/vault server -config=` + configPath + `
 ExecReload=/bin/kill --signal HUP $MAINPID
 `
 
-// NewFleet puts a binary on the three nodes of a fleet, "a", "b" and "c", and starts it.
-func NewFleet(f *embed.Fleet, binary string) (*Fleet, error) {
+// NewFleet puts a binary on machines, "a", "b" and "c", and starts it there for the first
+// time: what an earlier fleet left behind is gone.
+func NewFleet(binary string, dial Dial, machines ...Machine) (*Fleet, error) {
 	ca, err := throwaway.NewCA()
 	if err != nil {
 		return nil, err
 	}
-	s := &Fleet{fleet: f, ca: ca, client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{
-		TLSClientConfig: &tls.Config{RootCAs: ca.Pool}, DisableKeepAlives: true}}}
-	for _, n := range f.Nodes {
-		if err := s.place(n, binary); err != nil {
-			return nil, fmt.Errorf("place %s on %s: %w", binary, n.Name, err)
+	body, err := os.ReadFile(binary)
+	if err != nil {
+		return nil, err
+	}
+	s := &Fleet{machines: machines, dial: dial, ca: ca, client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{
+		DialContext: dial, TLSClientConfig: &tls.Config{RootCAs: ca.Pool}, DisableKeepAlives: true}}}
+	for _, m := range machines {
+		if err := s.place(m, string(body)); err != nil {
+			return nil, fmt.Errorf("place %s on %s: %w", binary, m.Name, err)
 		}
 	}
-	for _, n := range f.Nodes {
-		if err := s.Start(n.Name); err != nil {
+	for _, m := range machines {
+		if err := s.Start(m.Name); err != nil {
 			return nil, err
 		}
 	}
 	return s, nil
 }
 
-func (s *Fleet) place(n *embed.Node, binary string) error {
-	f, err := os.Open(binary)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	text := &strings.Builder{}
-	if _, err := io.Copy(text, f); err != nil {
+func (s *Fleet) place(m Machine, binary string) error {
+	if _, err := m.Shell(`umask 022; cd "$RECONCILER_NODE_ROOT/"
+systemctl stop `+unit+` # if it is there
+rm -rf opt/vault/data && mkdir -p opt/vault/data tmp && chown vault:vault opt/vault/data`, ""); err != nil {
 		return err
 	}
 	if err := errors.Join(
-		s.Write(n.Name, "/usr/local/bin/vault", text.String()),
-		s.Write(n.Name, "/etc/systemd/system/vault.service", unitText),
-		s.Write(n.Name, configPath, s.Config(n.Name)),
-		s.Write(n.Name, "/etc/vault.d/ca.crt", string(s.ca.PEM)),
-		s.Certify(n.Name),
+		s.Write(m.Name, "/usr/local/bin/vault", binary),
+		s.Write(m.Name, "/etc/systemd/system/"+unit+".service", unitText),
+		s.Write(m.Name, configPath, s.Config(m.Name)),
+		s.Write(m.Name, "/etc/vault.d/ca.crt", string(s.ca.PEM)),
+		s.Certify(m.Name),
 	); err != nil {
 		return err
 	}
-	_, err = n.Shell("cd $RECONCILER_NODE_ROOT && mkdir -p opt/vault/data tmp && chmod 755 usr/local/bin/vault && systemctl daemon-reload", "")
+	_, err := m.Shell(`chmod 755 "$RECONCILER_NODE_ROOT/usr/local/bin/vault" && systemctl daemon-reload`, "")
 	return err
 }
 
@@ -107,18 +136,18 @@ storage "raft" {
 `, address, certPath, keyPath, server, join)
 }
 
-func (s *Fleet) node(server string) *embed.Node {
-	for _, n := range s.fleet.Nodes {
-		if n.Name == server {
-			return n
+func (s *Fleet) node(server string) Machine {
+	for _, m := range s.machines {
+		if m.Name == server {
+			return m
 		}
 	}
-	return nil
+	return Machine{}
 }
 
 // Write writes a file on a server's machine.
 func (s *Fleet) Write(server, path, text string) error {
-	_, err := s.node(server).Shell(`p=$RECONCILER_NODE_ROOT`+path+`; mkdir -p "${p%/*}" && cat >"$p"`, text)
+	_, err := s.node(server).Shell(`umask 022; p=$RECONCILER_NODE_ROOT`+path+`; mkdir -p "${p%/*}" && cat >"$p"`, text)
 	return err
 }
 
@@ -141,37 +170,37 @@ func (s *Fleet) Stray(server, path string) error {
 }
 
 // Reload is that of [Machines].
-func (s *Fleet) Reload(server string) error {
-	n := s.node(server)
-	before := n.Reloads(unit)
-	if said := n.Systemctl("reload", unit); said != "" {
-		return errors.New(said)
-	}
-	for end := time.Now().Add(time.Minute); n.Reloads(unit) == before; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			return fmt.Errorf("%s did not end its reload within a minute", server)
-		}
-	}
-	return nil
-}
+func (s *Fleet) Reload(server string) error { return s.node(server).Reload(unit) }
 
 // Serial is that of [Machines].
 func (s *Fleet) Serial(ctx context.Context, server string, port int) (string, error) {
-	d := tls.Dialer{Config: &tls.Config{RootCAs: s.ca.Pool}}
-	conn, err := d.DialContext(ctx, "tcp", net.JoinHostPort(s.node(server).Address, strconv.Itoa(port)))
+	address := s.node(server).Address
+	wire, err := s.dial(ctx, "tcp", net.JoinHostPort(address, strconv.Itoa(port)))
 	if err != nil {
 		return "", err
 	}
-	defer conn.Close()
-	return conn.(*tls.Conn).ConnectionState().PeerCertificates[0].SerialNumber.String(), nil
+	defer wire.Close()
+	conn := tls.Client(wire, &tls.Config{RootCAs: s.ca.Pool, ServerName: address})
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return "", err
+	}
+	return conn.ConnectionState().PeerCertificates[0].SerialNumber.String(), nil
 }
 
-// Said is that of [Machines].
-func (s *Fleet) Said(server string) string { return s.node(server).Journal(unit) }
+// Said is that of [Machines]. What cannot be read is empty.
+func (s *Fleet) Said(server string) string {
+	// The journal is written a little later than things are said.
+	out, _ := s.node(server).Shell("journalctl --sync; journalctl --quiet --no-pager -o cat _SYSTEMD_UNIT="+unit+".service", "")
+	return out
+}
 
 // Process is that of [Machines].
 func (s *Fleet) Process(server string) string {
-	return s.node(server).Systemctl("show", unit, "-P", "MainPID")
+	out, err := s.node(server).Shell("systemctl show "+unit+" -P MainPID", "")
+	if err != nil {
+		return err.Error()
+	}
+	return strings.TrimSpace(out)
 }
 
 // Paths are those of [Machines].
@@ -206,19 +235,16 @@ func (s *Fleet) Ask(ctx context.Context, server, method, path, token string, bod
 
 // Start is that of [Servers].
 func (s *Fleet) Start(server string) error {
-	n := s.node(server)
-	if said := n.Systemctl("start", unit); said != "" {
-		return fmt.Errorf("%s: %s", said, n.Journal(unit))
+	if _, err := s.node(server).Shell("systemctl start "+unit, ""); err != nil {
+		return fmt.Errorf("%w: %s", err, s.Said(server))
 	}
 	return nil
 }
 
 // Stop is that of [Servers].
 func (s *Fleet) Stop(server string) error {
-	if said := s.node(server).Systemctl("stop", unit); said != "" {
-		return errors.New(said)
-	}
-	return nil
+	_, err := s.node(server).Shell("systemctl stop "+unit, "")
+	return err
 }
 
 // Shell is that of [Machines].

@@ -57,7 +57,11 @@ func servers(t *testing.T, binary string) *conform.Fleet {
 	t.Helper()
 	f, _ := fleet(t, "a", "b", "c")
 	must(t, simvault.Hasten(f, 4*time.Second))
-	s, err := conform.NewFleet(f, binary)
+	var machines []conform.Machine
+	for _, n := range f.Nodes {
+		machines = append(machines, conform.Machine{Host: n, Name: n.Name, Address: n.Address})
+	}
+	s, err := conform.NewFleet(binary, new(net.Dialer).DialContext, machines...)
 	must(t, err)
 	return s
 }

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"net"
 	"os"
 	"testing"
 	"time"
@@ -58,7 +59,11 @@ func pair(t *testing.T, version string) *conform.Fleet {
 	fleet, err := embed.New(embed.Options{Dir: dir, Nodes: []string{"a", "b", "c"}, Key: key.PublicKey(), Confined: true})
 	rig.must(err)
 	t.Cleanup(func() { rig.must(fleet.Close()) })
-	servers, err := conform.NewFleet(fleet, binary)
+	var machines []conform.Machine
+	for _, n := range fleet.Nodes {
+		machines = append(machines, conform.Machine{Host: n, Name: n.Name, Address: n.Address})
+	}
+	servers, err := conform.NewFleet(binary, new(net.Dialer).DialContext, machines...)
 	rig.must(err)
 	return servers
 }

@@ -216,12 +216,20 @@ func (n *Node) Shell(script, stdin string) (string, error) {
 	return string(out), nil
 }
 
-// Reloads is how many reloads of a service have ended, by its own word.
-func (n *Node) Reloads(unit string) int {
+// Reload reloads a service, and returns once the reload has ended, by the word of
+// its process.
+func (n *Node) Reload(unit string) error {
 	s := n.systemd.service(unit + ".service")
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.reloads
+	before := s.reloaded()
+	if err := s.reload(); err != nil {
+		return err
+	}
+	for end := time.Now().Add(time.Minute); s.reloaded() == before; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			return fmt.Errorf("%s on %s did not end its reload within a minute", unit, n.Name)
+		}
+	}
+	return nil
 }
 
 // Started is when the process of a service was started, by systemd's clock.

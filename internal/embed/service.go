@@ -37,7 +37,7 @@ type service struct {
 	invocation string
 	began      time.Time
 	restarts   int
-	reloads    int  // that ended
+	reloads    int  // that ended, by its own word
 	run        *run // the process
 }
 
@@ -428,6 +428,13 @@ func (s *service) reload() error {
 		return inItsWords("Job for %s failed: %w: %s", s.name, err, out)
 	}
 	return nil
+}
+
+// reloaded is how many reloads have ended.
+func (s *service) reloaded() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reloads
 }
 
 // inItsWords is an error as systemctl says it.

@@ -65,7 +65,7 @@ func mayImport() map[string][]string {
 
 		"internal/embed/simvault": {"internal/embed", "internal/sim", "internal/lease/flock"},
 
-		"internal/conform": {"internal/embed", "internal/throwaway"},
+		"internal/conform": {"internal/throwaway"},
 
 		// A person at a fleet that was made to be shown or tested. The product
 		// comes to demo as a function: what it did is looked up past it.
