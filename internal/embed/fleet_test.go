@@ -96,6 +96,20 @@ func TestANodeHasAShellOfItsOwn(t *testing.T) {
 	}
 }
 
+func TestANodeHasProgramsOfItsOwn(t *testing.T) {
+	f, pool := fleet(t, "eu-1")
+	n := f.Nodes[0]
+	must(t, os.WriteFile(filepath.Join(n.Root, "usr/local/bin/greet"), []byte("#!/bin/sh\necho hello\n"), 0o755))
+	if out := shell(t, pool, n, "greet", ""); string(out.Stdout) != "hello\n" {
+		t.Errorf("a program of the node: %q %q", out.Stdout, out.Stderr)
+	}
+	for _, dir := range strings.Split(strings.TrimSpace(string(shell(t, pool, n, "echo $PATH", "").Stdout)), ":") {
+		if strings.HasPrefix(dir, "/usr/local/") {
+			t.Errorf("programs of %s on this machine are on the node", dir)
+		}
+	}
+}
+
 func TestATunnelLeadsToLoopbackAndNowhereElse(t *testing.T) {
 	f, pool := fleet(t, "eu-1")
 	conn, err := pool.Connect(t.Context(), target(f.Nodes[0]))

@@ -248,12 +248,17 @@ func (n *Node) Journal(unit string) string {
 // path is where a path of the node lies on this machine.
 func (n *Node) path(on string) string { return filepath.Join(n.Root, on) }
 
-// env is the environment of everything that runs on the node.
+// env is the environment of everything that runs on the node. Its PATH is that of
+// the node script.
 func (n *Node) env() []string {
 	return []string{RootVariable + "=" + n.Root, socketVariable + "=" + n.control,
 		AddressVariable + "=" + n.Address, SharedVariable + "=" + n.shared,
-		"PATH=" + n.path("/shims") + ":/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME=/nonexistent", "USER=" + Account}
+		"PATH=" + n.path("/shims") + ":" + n.path("/usr/local/bin") + ":" + system, "HOME=/nonexistent", "USER=" + Account}
 }
+
+// system is where the programs of this machine are that nodes have as well. What an
+// operator installed here is not on them.
+const system = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 // command is a program on the node, at the head of a process group that ends
 // with the node's power.

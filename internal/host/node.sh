@@ -31,7 +31,7 @@ export PATH
 ROOT=''
 if [ -n "${RECONCILER_NODE_ROOT-}" ] && [ "$(id -u)" != 0 ]; then
 	ROOT=$RECONCILER_NODE_ROOT
-	PATH=$ROOT/shims:$PATH
+	PATH=$ROOT/shims:$ROOT/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 fi
 
 SELF=$ROOT/usr/local/libexec/reconciler-node

@@ -261,6 +261,17 @@ func TestBinary(t *testing.T) {
 	}
 }
 
+// A machine below a folder has its own programs of /usr/local, not this machine's.
+func TestProgramsAreTheMachinesOwn(t *testing.T) {
+	m := newMachine(t)
+	teller := fakeVault + "echo \"$PATH\" >\"$RECONCILER_NODE_ROOT/path\"\n"
+	m.must(teller, "binary", "1", holder, "op1", "1.21.0", hexOf(teller))
+	dirs := strings.Split(strings.TrimSpace(m.read("/path")), ":")
+	if !slices.Contains(dirs, m.root+"/usr/local/bin") || slices.Contains(dirs, "/usr/local/bin") || slices.Contains(dirs, "/usr/local/sbin") {
+		t.Errorf("programs are taken from %q", dirs)
+	}
+}
+
 // What was granted to the binary at vault.path goes over to the one that takes its
 // place, whoever put it there and however getcap says it.
 func TestFileCapabilitiesGoOver(t *testing.T) {
