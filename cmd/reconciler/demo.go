@@ -148,15 +148,37 @@ func (d *demonstration) possible() error {
 		return usage("give one of them, or the other", "--vault and --download do not go together")
 	case len(d.vaults) > 2 || len(d.downloads) > 2:
 		return usage("give an older version and a newer one", "the story is about two versions at most")
-	case strings.ContainsFunc(os.TempDir(), isOdd) || len(os.TempDir()) > temporaryMost:
-		return &exitError{code: exitFailed, err: fmt.Errorf("the demo's machines cannot live in %s", os.TempDir()),
-			hint: "set TMPDIR to a folder with a short path of letters, digits, . _ and -, such as /tmp"}
-	case !d.real():
+	}
+	if err := lives(os.TempDir()); err != nil {
+		return err
+	}
+	if err := embed.Tools(); err != nil {
+		return &exitError{code: exitFailed, err: err,
+			hint: "install GNU coreutils, findutils, sed and grep, an awk, util-linux and procps: in Debian and Alpine, coreutils findutils sed grep gawk util-linux procps"}
+	}
+	if !d.real() {
 		return nil
 	}
 	if err := embed.Confines(); err != nil {
 		return &exitError{code: exitFailed, err: fmt.Errorf("confine Vault to the folder of its node: %w", err),
 			hint: "run it as root, or allow user namespaces: sysctl kernel.unprivileged_userns_clone=1 (Debian), kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu)"}
+	}
+	return nil
+}
+
+// lives refuses a temporary folder that the demo's machines cannot live in.
+func lives(dir string) error {
+	refused := func(why error, hint string) error {
+		return &exitError{code: exitFailed, err: fmt.Errorf("the demo's machines cannot live in %s: %w", dir, why), hint: hint}
+	}
+	if !filepath.IsAbs(dir) || strings.ContainsFunc(dir, isOdd) || len(dir) > temporaryMost {
+		return refused(errors.New("its path is not one for shells and sockets"), "set TMPDIR to a folder with a short path of letters, digits, . _ and -, such as /tmp")
+	}
+	if err := embed.Reachable(dir); err != nil {
+		return refused(err, "as root, the machines run as the user nobody: set TMPDIR to a folder that everybody may enter, such as /tmp")
+	}
+	if err := embed.Executes(dir); err != nil {
+		return refused(err, "set TMPDIR to a folder that you may write to and that is not mounted noexec, such as /var/tmp")
 	}
 	return nil
 }

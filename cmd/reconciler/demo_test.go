@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"net"
 	"os"
 	"os/exec"
@@ -38,6 +39,25 @@ func reachable(t *testing.T) string {
 	t.Cleanup(func() { check(t, os.RemoveAll(dir)) })
 	check(t, os.Chmod(dir, 0o755))
 	return dir
+}
+
+func TestTheDemoSaysWhereItCannotLive(t *testing.T) {
+	shut := filepath.Join(reachable(t), "shut")
+	check(t, os.Mkdir(shut, 0o700))
+	for dir, why := range map[string]string{
+		reachable(t):                     "",
+		"somewhere":                      "not one for shells and sockets",
+		"/tmp/of a person":               "not one for shells and sockets",
+		"/" + strings.Repeat("deep", 20): "not one for shells and sockets",
+		"/no/such/folder":                "no such file",
+		shut:                             map[bool]string{true: "may not enter " + shut}[os.Getuid() == 0],
+	} {
+		err := lives(dir)
+		var refused *exitError
+		if why == "" && err != nil || why != "" && (!errors.As(err, &refused) || !strings.Contains(err.Error(), why) || !strings.Contains(refused.hint, "TMPDIR")) {
+			t.Errorf("%s: %v, want %q", dir, err, why)
+		}
+	}
 }
 
 // TestTheDemoTellsItsStory plays all of it, does what it says can be tried then, and
