@@ -2,6 +2,7 @@ package git
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -74,11 +75,16 @@ func (c clone) dropHead() error {
 
 // pull copies a commit with all that it needs and points head at it. Either
 // all of it is there afterwards, durably, or head is as it was.
-func (c clone) pull(ctx context.Context, s *source, tip plumbing.Hash) error {
+func (c clone) pull(ctx context.Context, up upstream, tip plumbing.Hash) (err error) {
 	own := storage(c.dir)
 	if err := own.HasEncodedObject(plumbing.ZeroHash); !lost(err) { // reads the index of each pack
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
+	s, end, err := up.source(ctx, c, tip)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, end()) }()
 	have := func(h plumbing.Hash) bool { return own.HasEncodedObject(h) == nil }
 	list, err := s.missing(ctx, tip, have)
 	if err != nil {

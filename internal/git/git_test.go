@@ -47,6 +47,12 @@ func (u upstream) git(args ...string) string {
 
 func (u upstream) gitInput(stdin string, args ...string) string {
 	u.t.Helper()
+	return strings.TrimSpace(u.gitRaw(stdin, args...))
+}
+
+// gitRaw is gitInput where what git prints is no text.
+func (u upstream) gitRaw(stdin string, args ...string) string {
+	u.t.Helper()
 	cmd := exec.CommandContext(u.t.Context(), "git", args...)
 	cmd.Dir = u.dir
 	cmd.Stdin = strings.NewReader(stdin)
@@ -59,7 +65,7 @@ func (u upstream) gitInput(stdin string, args ...string) string {
 	if err != nil {
 		u.t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, stderr.String())
 	}
-	return strings.TrimSpace(string(out))
+	return string(out)
 }
 
 // write puts files into the working tree; an empty content takes one away.
@@ -334,14 +340,14 @@ func TestRemotesThatCannotBeAreRefusedAtOnce(t *testing.T) {
 		remote git.Remote
 		want   string
 	}{
-		{git.Remote{URL: "https://user:hunter2@git.internal/acme/fleet.git", Branch: "main"}, "https is not built yet"},
-		{git.Remote{URL: "ssh://git@git.internal/acme/fleet.git", Branch: "main"}, "ssh is not built yet"},
-		{git.Remote{URL: "git@git.internal:acme/fleet.git", Branch: "main"}, "ssh is not built yet"},
-		{git.Remote{URL: "git://git.internal/fleet.git", Branch: "main"}, "only file://"},
-		{git.Remote{URL: "ext::sh -c id", Branch: "main"}, "only file://"},
-		{git.Remote{URL: "./fleet", Branch: "main"}, "only file://"},
-		{git.Remote{URL: "--upload-pack=id", Branch: "main"}, "only file://"},
-		{git.Remote{URL: "", Branch: "main"}, "only file://"},
+		{git.Remote{URL: "https://user:hunter2@git.internal/acme/fleet.git", Branch: "main"}, "not on this machine"},
+		{git.Remote{URL: "ssh://git@git.internal/acme/fleet.git", Branch: "main"}, "not on this machine"},
+		{git.Remote{URL: "git@git.internal:acme/fleet.git", Branch: "main"}, "not a URL"},
+		{git.Remote{URL: "git://git.internal/fleet.git", Branch: "main"}, "not on this machine"},
+		{git.Remote{URL: "ext::sh -c id", Branch: "main"}, "not on this machine"},
+		{git.Remote{URL: "./fleet", Branch: "main"}, "not on this machine"},
+		{git.Remote{URL: "--upload-pack=id", Branch: "main"}, "not on this machine"},
+		{git.Remote{URL: "", Branch: "main"}, "not on this machine"},
 		{git.Remote{URL: "file://srv/fleet", Branch: "main"}, "three slashes"},
 		{git.Remote{URL: "/srv/fleet", Branch: ""}, "name of a branch"},
 		{git.Remote{URL: "/srv/fleet", Branch: "../main"}, "name of a branch"},

@@ -14,39 +14,44 @@ import (
 
 // Remote is a branch of a repository, and the folder in it that is the fleet.
 type Remote struct {
-	URL    string // absolute path, or file:///PATH
+	URL    string // absolute path, file:///PATH, or what the server goes by
 	Branch string // "main"
 	Path   string // folder of the fleet in the repository; "" and "." are all of it
+	// Server serves the repository; nil: it lies on this machine.
+	Server Server
 }
 
-// local checks a remote and is the path of its repository.
-func (r Remote) local() (string, error) {
+// upstream checks a remote and is where it is followed from.
+func (r Remote) upstream(l limits) (upstream, error) {
 	if !fs.ValidPath(r.folder()) {
-		return "", fmt.Errorf("path %q is not a folder within a repository, such as fleet/prod", r.Path)
+		return nil, fmt.Errorf("path %q is not a folder within a repository, such as fleet/prod", r.Path)
 	}
 	if err := plumbing.NewBranchReferenceName(r.Branch).Validate(); err != nil || r.Branch == "" {
-		return "", fmt.Errorf("%.80q is not the name of a branch, such as main", r.Branch)
+		return nil, fmt.Errorf("%.80q is not the name of a branch, such as main", r.Branch)
 	}
+	if r.Server != nil {
+		return served{r.Server, l}, nil
+	}
+	path, err := r.local()
+	return here{path}, err
+}
+
+// local is the path of a repository on this machine.
+func (r Remote) local() (string, error) {
 	if filepath.IsAbs(r.URL) {
 		return filepath.Clean(r.URL), nil
 	}
 	u, err := url.Parse(r.URL)
-	if scp := strings.IndexByte(r.URL, ':'); err != nil && scp > 0 || err == nil && u.Scheme == "" && scp > 0 {
-		return "", errors.New("ssh is not built yet as a way to a fleet repo; give the absolute path of a repository, such as a mirror that `git clone --mirror` makes")
-	}
 	if err != nil {
 		return "", errors.New("it is not a URL; give file:///PATH") // the text may hold a password
 	}
-	switch u.Scheme {
-	case "file":
-		if u.Host != "" && u.Host != "localhost" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || !filepath.IsAbs(u.Path) {
-			return "", fmt.Errorf("%s: a path is written file:///PATH, with three slashes", u.Redacted())
-		}
-		return filepath.Clean(u.Path), nil
-	case "https", "ssh":
-		return "", fmt.Errorf("%s: %s is not built yet as a way to a fleet repo; give the absolute path of a repository, such as a mirror that `git clone --mirror` makes", u.Redacted(), u.Scheme)
+	if u.Scheme != "file" {
+		return "", fmt.Errorf("%s is not on this machine, and nobody serves it; file:// and absolute paths are", u.Redacted())
 	}
-	return "", fmt.Errorf("%s: only file:// and absolute paths are known", u.Redacted())
+	if u.Host != "" && u.Host != "localhost" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || !filepath.IsAbs(u.Path) {
+		return "", fmt.Errorf("%s: a path is written file:///PATH, with three slashes", u.Redacted())
+	}
+	return filepath.Clean(u.Path), nil
 }
 
 // folder is Path as io/fs spells it.

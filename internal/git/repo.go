@@ -33,18 +33,19 @@ var ErrUnread = errors.New("the local clone cannot be read")
 type Repo struct {
 	dir    string
 	remote Remote
-	path   string // of the remote's repository
+	up     upstream
 	limits limits
 }
 
 // Open opens the clone of a remote in a folder of its own, and makes it where
 // it is missing. The remote itself is not touched.
 func Open(ctx context.Context, dir string, remote Remote) (*Repo, error) {
-	path, err := remote.local()
+	limits := defaultLimits()
+	up, err := remote.upstream(limits)
 	if err != nil {
 		return nil, fmt.Errorf("open the fleet repo: %w", err)
 	}
-	r := &Repo{dir: dir, remote: remote, path: path, limits: defaultLimits()}
+	r := &Repo{dir: dir, remote: remote, up: up, limits: limits}
 	if err := durable.MakeFolder(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open the fleet repo: %w", err)
 	}
@@ -87,25 +88,21 @@ func (r *Repo) Fetch(ctx context.Context) (string, error) {
 }
 
 func (r *Repo) fetch(ctx context.Context) (plumbing.Hash, error) {
-	s, err := openSource(r.path)
-	if err != nil {
-		return plumbing.ZeroHash, err
-	}
-	tip, err := s.tip(r.remote)
+	tip, err := r.up.tip(ctx, r.remote)
 	if err != nil {
 		return plumbing.ZeroHash, err
 	}
 	if !r.damaged() {
-		err = r.advance(ctx, s, tip)
+		err = r.advance(ctx, tip)
 		if !errors.Is(err, ErrDamaged) {
 			return tip, err
 		}
 	}
-	return tip, r.rebuild(ctx, s, tip)
+	return tip, r.rebuild(ctx, tip)
 }
 
 // advance gets what is new into the clone that is there.
-func (r *Repo) advance(ctx context.Context, s *source, tip plumbing.Hash) error {
+func (r *Repo) advance(ctx context.Context, tip plumbing.Hash) error {
 	last, ok, err := r.clone().head()
 	if err != nil || ok && last == tip {
 		return err
@@ -116,12 +113,12 @@ func (r *Repo) advance(ctx context.Context, s *source, tip plumbing.Hash) error 
 	if err := r.clone().tidy(ctx); err != nil {
 		return err
 	}
-	return r.clone().pull(ctx, s, tip)
+	return r.clone().pull(ctx, r.up, tip)
 }
 
 // rebuild clones anew beside a damaged clone and swaps the two. The damaged one
 // is kept until the next time, for whoever wants to know.
-func (r *Repo) rebuild(ctx context.Context, s *source, tip plumbing.Hash) error {
+func (r *Repo) rebuild(ctx context.Context, tip plumbing.Hash) error {
 	fresh, err := create(r.file("repo.new"))
 	if err != nil {
 		return err
@@ -129,7 +126,7 @@ func (r *Repo) rebuild(ctx context.Context, s *source, tip plumbing.Hash) error 
 	if err := os.RemoveAll(fresh.beside().dir); err != nil {
 		return err
 	}
-	if err := fresh.pull(ctx, s, tip); err != nil {
+	if err := fresh.pull(ctx, r.up, tip); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(r.file("repo.damaged")); err != nil {

@@ -20,6 +20,7 @@ import (
 
 // limits are what a fleet repo may hold. What is beyond is an error.
 type limits struct {
+	Pack  int64 // bytes that one fetch brings
 	File  int64 // bytes of a file
 	Files int   // files and folders of a commit
 	Path  int   // bytes of a path
@@ -27,7 +28,9 @@ type limits struct {
 }
 
 // defaultLimits fit a fleet of 10,000 nodes with a certificate and a key each.
-func defaultLimits() limits { return limits{File: 1 << 20, Files: 100_000, Path: 255, Depth: 32} }
+func defaultLimits() limits {
+	return limits{Pack: 1 << 30, File: 1 << 20, Files: 100_000, Path: 255, Depth: 32}
+}
 
 const (
 	maxTree   = 16 << 20 // bytes of one tree object

@@ -1,0 +1,161 @@
+package git
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/vaultfleet/reconciler/internal/store/durable"
+)
+
+// Server is a repository that somebody else serves. What it says is hostile.
+type Server interface {
+	// Tip is what a ref, such as refs/heads/main, stands at: 40 hex digits.
+	Tip(ctx context.Context, ref string) (string, error)
+	// Pack writes all that a commit needs beyond what is had, as a pack.
+	Pack(ctx context.Context, want string, haves []string, to io.Writer) error
+}
+
+// upstream is where a branch is followed from.
+type upstream interface {
+	tip(ctx context.Context, remote Remote) (plumbing.Hash, error)
+	// source is a repository on this machine that has a commit and all that it
+	// needs beyond what the clone has. It may be beside the clone, until end.
+	source(ctx context.Context, c clone, tip plumbing.Hash) (s *source, end func() error, err error)
+}
+
+// here is a repository on this machine.
+type here struct{ path string }
+
+func (h here) tip(_ context.Context, remote Remote) (plumbing.Hash, error) {
+	s, err := openSource(h.path)
+	if err != nil {
+		return plumbing.ZeroHash, err
+	}
+	return s.tip(remote)
+}
+
+func (h here) source(context.Context, clone, plumbing.Hash) (*source, func() error, error) {
+	s, err := openSource(h.path)
+	return s, func() error { return nil }, err
+}
+
+// served is a repository that is fetched from over a network.
+type served struct {
+	Server
+	limits limits
+}
+
+func (s served) tip(ctx context.Context, remote Remote) (plumbing.Hash, error) {
+	text, err := s.Tip(ctx, remote.ref().String())
+	if err != nil {
+		return plumbing.ZeroHash, err
+	}
+	return parseHash(text)
+}
+
+// source fetches into a repository of its own, which borrows what the clone has:
+// what comes over the network is looked at object by object before any of it is
+// in the clone.
+func (s served) source(ctx context.Context, c clone, tip plumbing.Hash) (*source, func() error, error) {
+	fetched, err := create(c.dir + ".fetched")
+	if err != nil {
+		return nil, nil, err
+	}
+	end := func() error { return os.RemoveAll(fetched.dir) }
+	from, err := s.fetch(ctx, c, fetched, tip)
+	if err != nil {
+		return nil, nil, errors.Join(err, end())
+	}
+	return from, end, nil
+}
+
+func (s served) fetch(ctx context.Context, c, fetched clone, tip plumbing.Hash) (*source, error) {
+	objects, err := filepath.Abs(filepath.Join(c.dir, "objects"))
+	if err == nil {
+		err = durable.MakeFolder(filepath.Join(fetched.dir, "objects", "info"), 0o700)
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(fetched.dir, "objects", "info", "alternates"), []byte(objects+"\n"), 0o600)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var haves []string
+	last, ok, err := c.head()
+	if err != nil {
+		return nil, err
+	}
+	if ok {
+		haves = append(haves, last.String())
+	}
+	if err := guard(func() error { return s.receive(ctx, fetched, tip.String(), haves) }); err != nil {
+		return nil, err
+	}
+	from, err := openSource(fetched.dir)
+	if err == nil {
+		from.path = "what the server sent"
+	}
+	return from, err
+}
+
+// receive gets the pack.
+func (s served) receive(ctx context.Context, into clone, want string, haves []string) error {
+	out, err := storage(into.dir).PackfileWriter()
+	if err != nil {
+		return err
+	}
+	limited := &packLimit{w: out, bytes: s.limits.Pack}
+	err = s.Pack(ctx, want, haves, limited)
+	if limited.failed != nil { // which the server's end may have wrapped
+		err = limited.failed
+	}
+	if closed := out.Close(); err == nil && closed != nil {
+		err = fmt.Errorf("the pack that the server sent cannot be read: %w", closed)
+	}
+	return err
+}
+
+// packLimit writes a pack until it is larger than one of a fleet repo may be.
+type packLimit struct {
+	w      io.Writer
+	bytes  int64 // that may still come
+	head   []byte
+	failed error
+}
+
+func (l *packLimit) Write(p []byte) (int, error) {
+	if l.bytes -= int64(len(p)); l.bytes < 0 {
+		l.failed = errors.New("the pack that the server sends is larger than one of a fleet repo may be; keep the fleet in a repository of its own")
+	}
+	if missing := packHeader - len(l.head); missing > 0 && l.failed == nil {
+		if l.head = append(l.head, p[:min(len(p), missing)]...); len(l.head) == packHeader {
+			l.failed = judgePack(l.head)
+		}
+	}
+	if l.failed != nil {
+		return 0, l.failed
+	}
+	return l.w.Write(p)
+}
+
+// packHeader is how many bytes say what a pack is (gitformat-pack(5)).
+const packHeader = 12
+
+func judgePack(head []byte) error {
+	objects := binary.BigEndian.Uint32(head[8:])
+	switch {
+	case !strings.HasPrefix(string(head), "PACK"):
+		return errors.New("what the server sends is not a pack")
+	case objects > maxObjects:
+		return fmt.Errorf("the pack that the server sends has %d objects, more than %d; keep the fleet in a repository of its own", objects, maxObjects)
+	}
+	return nil
+}

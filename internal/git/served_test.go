@@ -1,0 +1,152 @@
+package git_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/vaultfleet/reconciler/internal/git"
+)
+
+// served is an upstream behind a network: it hands out packs as git makes them.
+type served struct {
+	upstream
+	tip  func() string
+	pack func(pack []byte) []byte // what is made of it on the way
+	had  []string                 // that the last pack was asked for without
+	sent int                      // bytes of it
+}
+
+func (s *served) Tip(context.Context, string) (string, error) {
+	if s.tip != nil {
+		return s.tip(), nil
+	}
+	return s.git("rev-parse", "main"), nil
+}
+
+func (s *served) Pack(_ context.Context, _ string, haves []string, to io.Writer) error {
+	s.had = haves
+	revs := s.git("rev-parse", "main") + "\n"
+	for _, h := range haves {
+		revs += "^" + h + "\n"
+	}
+	pack := []byte(s.gitRaw(revs, "pack-objects", "--revs", "--stdout", "-q"))
+	if s.pack != nil {
+		pack = s.pack(pack)
+	}
+	s.sent = len(pack)
+	_, err := to.Write(pack)
+	return err
+}
+
+func clonedFrom(t *testing.T, s *served) (*git.Repo, string) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "state/git/acme")
+	return open(t, dir, git.Remote{URL: "https://git.internal/acme/fleet.git", Branch: "main", Server: s}), dir
+}
+
+func TestAServedRepositoryIsFollowed(t *testing.T) {
+	s := &served{upstream: newUpstream(t)}
+	one := s.commit("one", fleet())
+	r, dir := clonedFrom(t, s)
+	if got := fetch(t, r); got != one || len(s.had) > 0 {
+		t.Errorf("fetched %s, having %v", got, s.had)
+	}
+	first := s.sent
+	two := s.commit("two", map[string]string{"two": "2"})
+	if got := fetch(t, r); got != two || len(s.had) != 1 || s.had[0] != one || s.sent >= first {
+		t.Errorf("fetched %s, having %v, by %d bytes of %d", got, s.had, s.sent, first)
+	}
+	all := fleet()
+	expect(t, at(t, r, one), all)
+	all["two"] = "2"
+	expect(t, at(t, r, two), all)
+	s.git("--git-dir="+filepath.Join(dir, "repo"), "fsck", "--full", "--strict")
+	if left, _ := filepath.Glob(filepath.Join(dir, "*.fetched")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+
+	s.git("reset", "-q", "--hard", one) // a push by force
+	other := s.commit("other", map[string]string{"other": "1"})
+	if got := fetch(t, r); got != other {
+		t.Errorf("after a push by force: %s", got)
+	}
+	expect(t, at(t, r, two), all) // what was fetched stays
+}
+
+// TestWhatAServerSendsIsLookedAtBeforeItIsTaken: whatever is wrong, the clone is
+// as it was, and the next fetch of the same commit works.
+func TestWhatAServerSendsIsLookedAtBeforeItIsTaken(t *testing.T) {
+	s := &served{upstream: newUpstream(t)}
+	one := s.commit("one", fleet())
+	cut := func(n int) func([]byte) []byte {
+		return func(p []byte) []byte { return p[:len(p)*n/100] }
+	}
+	forged := func(head string) func([]byte) []byte {
+		return func(p []byte) []byte { return append([]byte(head), p[len(head):]...) }
+	}
+	r, dir := clonedFrom(t, s)
+	fetch(t, r)
+	two := s.commit("two", map[string]string{"two": strings.Repeat("2", 5000)})
+	for name, c := range map[string]struct {
+		pack func([]byte) []byte
+		tip  func() string
+		want string
+	}{
+		"nothing":               {pack: cut(0), want: "object not found"},
+		"a few bytes":           {pack: cut(3), want: "cannot be read"},
+		"half of it":            {pack: cut(50), want: "cannot be read"},
+		"all but the end":       {pack: cut(98), want: "cannot be read"},
+		"no pack":               {pack: forged("<html></html>"), want: "not a pack"},
+		"too many objects":      {pack: forged("PACK\x00\x00\x00\x02\xff\xff\xff\xff"), want: "4294967295 objects"},
+		"another count":         {pack: forged("PACK\x00\x00\x00\x02\x00\x00\x00\x01"), want: "cannot be read"},
+		"a version of tomorrow": {pack: forged("PACK\x00\x00\x00\x07"), want: "cannot be read"},
+		"a flipped bit": {pack: func(p []byte) []byte {
+			p = bytes.Clone(p)
+			p[len(p)/2] ^= 1
+			return p
+		}, want: ""},
+		"a commit that is not in it": {tip: func() string { return strings.Repeat("a", 40) }, want: "object not found"},
+		"a tip that is none":         {tip: func() string { return "../../refs/heads/main" }, want: "is not a commit"},
+		"a short tip":                {tip: func() string { return two[:12] }, want: "is not a commit"},
+	} {
+		s.pack, s.tip = c.pack, c.tip
+		got, err := r.Fetch(t.Context())
+		if err == nil || !strings.Contains(err.Error(), c.want) || errors.Is(err, git.ErrDamaged) {
+			t.Errorf("%s: %s %v", name, got, err)
+		}
+		if last, ok, err := r.Last(); err != nil || !ok || last != one {
+			t.Errorf("%s: the last commit is %s: %v", name, last, err)
+		}
+		if left, _ := filepath.Glob(filepath.Join(dir, "*.fetched")); len(left) > 0 {
+			t.Errorf("%s: left behind: %v", name, left)
+		}
+	}
+	s.pack, s.tip = nil, nil
+	if got := fetch(t, r); got != two {
+		t.Errorf("afterwards: %s", got)
+	}
+	s.git("--git-dir="+filepath.Join(dir, "repo"), "fsck", "--full", "--strict")
+}
+
+func TestADamagedCloneIsFetchedAnewFromAServer(t *testing.T) {
+	s := &served{upstream: newUpstream(t)}
+	one := s.commit("one", fleet())
+	r, dir := clonedFrom(t, s)
+	fetch(t, r)
+	for _, pack := range packs(t, dir) {
+		must(t, os.Truncate(pack, 40))
+	}
+	if _, err := r.At(one); !errors.Is(err, git.ErrDamaged) {
+		t.Fatalf("%v", err)
+	}
+	if got := fetch(t, r); got != one || len(s.had) > 0 {
+		t.Errorf("fetched %s, having %v", got, s.had)
+	}
+	expect(t, at(t, r, one), fleet())
+}
