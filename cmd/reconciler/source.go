@@ -58,7 +58,11 @@ func (a *app) followed(h host) (settings.Fleet, error) {
 
 // openRepo is our clone of a repo. The repo itself is not contacted.
 func (a *app) openRepo(ctx context.Context, h host, followed settings.Fleet) (*git.Repo, error) {
-	remote := git.Remote{URL: followed.Repo, Branch: followed.Branch, Path: followed.Path}
+	server, err := serverOf(followed)
+	if err != nil {
+		return nil, err
+	}
+	remote := git.Remote{URL: followed.Repo, Branch: followed.Branch, Path: followed.Path, Server: server}
 	return git.Open(ctx, clone(h.settings.State, remote), remote)
 }
 

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -76,7 +77,7 @@ func (d *daemon) follow(ctx context.Context) {
 		}
 		wait := d.every
 		if silent != nil {
-			wait = min(d.every<<min(failures, 10), max(d.every, longestPoll))
+			wait = max(min(d.every<<min(failures, 10), max(d.every, longestPoll)), asked(silent))
 			failures++
 		} else {
 			failures = 0
@@ -89,6 +90,18 @@ func (d *daemon) follow(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// asked is how long a server that is busy asks to be left alone; whoever speaks
+// with it bounds that.
+func asked(err error) time.Duration {
+	if busy, ok := errors.AsType[interface {
+		error
+		RetryAfter() time.Duration
+	}](err); ok {
+		return busy.RetryAfter()
+	}
+	return 0
 }
 
 // tell says what is wrong, where it was not said before, and that it is over.

@@ -233,6 +233,30 @@ func TestWhileTheRepoIsGoneTheLastCommitStands(t *testing.T) {
 	})
 }
 
+// busy is the error of a server that asks to be left alone.
+type busy time.Duration
+
+func (b busy) Error() string             { return "429 Too Many Requests" }
+func (b busy) RetryAfter() time.Duration { return time.Duration(b) }
+
+func TestAServerThatAsksToBeLeftAloneIs(t *testing.T) {
+	b := newBench(map[string][]string{"one": {"a:1"}})
+	b.set("", fmt.Errorf("fetch main: %w", busy(40*time.Minute)))
+	b.run(t, func() {
+		time.Sleep(time.Second)
+		before := b.polled()
+		time.Sleep(39 * time.Minute)
+		if polls := b.polled(); before != 1 || polls != before {
+			t.Errorf("it was asked %d times", polls)
+		}
+		b.set("one", nil)
+		time.Sleep(6 * time.Minute)
+		if b.at("a") != "1" {
+			t.Errorf("a is kept at %q", b.at("a"))
+		}
+	})
+}
+
 func TestACommitThatCannotBeReadChangesNothing(t *testing.T) {
 	b := newBench(map[string][]string{"one": {"a:1"}, "better": {"a:2"}})
 	b.set("one", nil)

@@ -92,13 +92,26 @@ func (r *Repo) fetch(ctx context.Context) (plumbing.Hash, error) {
 	if err != nil {
 		return plumbing.ZeroHash, err
 	}
+	err = r.bring(ctx, tip)
+	if err == nil {
+		return tip, nil
+	}
+	// A server gives only what a branch stands at, and this one may have moved
+	// while we asked.
+	if now, e := r.up.tip(ctx, r.remote); e == nil && now != tip {
+		return now, r.bring(ctx, now)
+	}
+	return tip, err
+}
+
+// bring gets a commit into the clone, which is made anew where it is damaged.
+func (r *Repo) bring(ctx context.Context, tip plumbing.Hash) error {
 	if !r.damaged() {
-		err = r.advance(ctx, tip)
-		if !errors.Is(err, ErrDamaged) {
-			return tip, err
+		if err := r.advance(ctx, tip); !errors.Is(err, ErrDamaged) {
+			return err
 		}
 	}
-	return tip, r.rebuild(ctx, tip)
+	return r.rebuild(ctx, tip)
 }
 
 // advance gets what is new into the clone that is there.

@@ -134,6 +134,25 @@ func TestWhatAServerSendsIsLookedAtBeforeItIsTaken(t *testing.T) {
 	s.git("--git-dir="+filepath.Join(dir, "repo"), "fsck", "--full", "--strict")
 }
 
+func TestABranchThatMovesMeanwhileIsAskedForAgain(t *testing.T) {
+	s := &served{upstream: newUpstream(t)}
+	s.commit("one", fleet())
+	r, _ := clonedFrom(t, s)
+	fetch(t, r)
+	asked, gone := 0, s.commit("two", map[string]string{"two": "2"})
+	s.git("reset", "-q", "--hard", "HEAD~1")
+	other := s.commit("other", map[string]string{"other": "1"})
+	s.tip = func() string {
+		if asked++; asked == 1 {
+			return gone
+		}
+		return other
+	}
+	if got := fetch(t, r); got != other {
+		t.Errorf("fetched %s", got)
+	}
+}
+
 func TestADamagedCloneIsFetchedAnewFromAServer(t *testing.T) {
 	s := &served{upstream: newUpstream(t)}
 	one := s.commit("one", fleet())

@@ -16,12 +16,37 @@ func (r *reader) fleets(n *yaml.Node, s *Settings) {
 		f := Fleet{Branch: defaultBranch, Path: ".", Interval: defaultInterval}
 		before := len(r.problems)
 		r.fields(n, "fleets[]",
-			key{"repo", func(n *yaml.Node) { r.repo(n, &f.Repo) }},
+			key{"repo", func(n *yaml.Node) { r.remote(n, &f) }},
 			key{"branch", func(n *yaml.Node) { r.branch(n, &f.Branch) }},
 			key{"path", func(n *yaml.Node) { r.inside(n, &f.Path) }},
 			key{"interval", func(n *yaml.Node) { r.interval(n, "fleets[].interval", &f.Interval) }},
+			key{"ssh_key", func(n *yaml.Node) {
+				if r.path(n, "fleets[].ssh_key", &f.SSHKey) {
+					r.private(n, f.SSHKey)
+				}
+			}},
+			key{"known_hosts", func(n *yaml.Node) {
+				if r.path(n, "fleets[].known_hosts", &f.KnownHosts) {
+					r.guarded(n, f.KnownHosts)
+				}
+			}},
+			key{"token_file", func(n *yaml.Node) {
+				if r.path(n, "fleets[].token_file", &f.TokenFile) {
+					r.private(n, f.TokenFile)
+				}
+			}},
+			key{"username", func(n *yaml.Node) { r.text(n, "fleets[].username", &f.Username) }},
+			key{"ca", func(n *yaml.Node) {
+				if r.path(n, "fleets[].ca", &f.CA) {
+					r.guarded(n, f.CA)
+				}
+			}},
 			key{"signatures", r.signatures},
 		)
+		if len(r.problems) > before {
+			return
+		}
+		r.fits(n, f)
 		if len(r.problems) > before {
 			return
 		}
@@ -36,41 +61,6 @@ func (r *reader) fleets(n *yaml.Node, s *Settings) {
 			s.Fleets = append(s.Fleets, f)
 		}
 	})
-}
-
-// repo takes a local folder, as a path or as a file:// URL.
-func (r *reader) repo(n *yaml.Node, to *string) {
-	var s string
-	if !r.text(n, "fleets[].repo", &s) {
-		return
-	}
-	if local, found := strings.CutPrefix(s, "file://"); found {
-		if !filepath.IsAbs(local) || strings.ContainsAny(local, "%?#") {
-			r.at(n, "write it as file:///srv/git/fleet.git", "fleets[].repo %q is not the URL of an absolute path", s)
-			return
-		}
-		*to = s
-		return
-	}
-	if strings.Contains(s, "://") || regexp.MustCompile(`^[^/]+@[^/]+:`).MatchString(s) {
-		r.at(n, "mirror it (`git clone --mirror`) and give the mirror's path", "fleets[].repo over a network is not built in this release: %q", withoutUser(s))
-		return
-	}
-	if strings.HasPrefix(s, "-") {
-		r.at(n, "", "fleets[].repo must not begin with a dash")
-		return
-	}
-	r.path(n, "fleets[].repo", to)
-}
-
-// withoutUser cuts what may be a password out of a URL before it is shown.
-func withoutUser(url string) string {
-	scheme, rest, found := strings.Cut(url, "://")
-	host, path, _ := strings.Cut(rest, "/")
-	if at := strings.LastIndex(host, "@"); found && at >= 0 {
-		return scheme + "://…@" + host[at+1:] + "/" + path
-	}
-	return url
 }
 
 // branch takes what git-check-ref-format(1) takes, and less.

@@ -142,9 +142,6 @@ notify: [{url: "x"}]
 		}
 	}
 	want := []string{
-		`2:12 fleets[].repo over a network is not built in this release: "ssh://…@git.internal/acme/fleet.git"`,
-		`2:91 fleets[].ssh_key is not built in this release`,
-		`2:128 fleets[].known_hosts is not built in this release`,
 		`2:195 fleets[].signatures.policy "every-commit" is not built in this release`,
 		`2:209 fleets[].signatures.allowed_signers is not built in this release`,
 		`6:3 trust.host_ca is not built in this release`,
@@ -216,7 +213,23 @@ func TestLoadRefuses(t *testing.T) {
 		"a variable":                {"state: $HOME/x\n", "~ and $VARIABLES are not expanded"},
 		"no repo":                   {"fleets: [{branch: main}]\n", "a fleet has no repo"},
 		"two equal fleets":          {"fleets: [{repo: a}, {repo: a, interval: 2s}]\n", "already listed"},
-		"scp's notation":            {"fleets: [{repo: \"git@host:fleet.git\"}]\n", "over a network is not built"},
+		"ssh without a key":         {"fleets: [{repo: \"git@host:fleet.git\", known_hosts: k}]\n", "has no ssh_key"},
+		"ssh without known_hosts":   {"fleets: [{repo: \"ssh://git@host/fleet.git\", ssh_key: k}]\n", "has no known_hosts"},
+		"ssh as nobody":             {"fleets: [{repo: \"ssh://host/fleet.git\", ssh_key: k, known_hosts: k}]\n", "names no user"},
+		"scp as nobody":             {"fleets: [{repo: \"host:fleet.git\"}]\n", "names no user"},
+		"a password of ssh":         {"fleets: [{repo: \"ssh://git:canary@host/fleet.git\"}]\n", "holds a password"},
+		"a token in a URL":          {"fleets: [{repo: \"https://canary@host/fleet.git\"}]\n", "name it as token_file"},
+		"a token over ssh":          {"fleets: [{repo: \"ssh://git@host/fleet.git\", ssh_key: k, known_hosts: k, token_file: t}]\n", "for a repo that is reached by https"},
+		"a key over https":          {"fleets: [{repo: \"https://host/fleet.git\", ssh_key: k}]\n", "for a repo that is reached by ssh"},
+		"a token for a folder":      {"fleets: [{repo: a, token_file: t}]\n", "for a repo that is reached by https"},
+		"a name without a token":    {"fleets: [{repo: \"https://host/fleet.git\", username: u}]\n", "comes with no token_file"},
+		"an open way":               {"fleets: [{repo: \"http://canary@host/fleet.git\"}]\n", "whoever is on the way"},
+		"git's own way":             {"fleets: [{repo: \"git://host/fleet.git\"}]\n", "whoever is on the way"},
+		"a helper of git":           {"fleets: [{repo: \"ext::sh -c id\"}]\n", "names no user"},
+		"another way":               {"fleets: [{repo: \"s3://bucket/fleet\"}]\n", "s3 is not known as a way"},
+		"a URL of no repo":          {"fleets: [{repo: \"https://host/\"}]\n", "not the URL of a repo"},
+		"a URL with a query":        {"fleets: [{repo: \"https://host/x?token=canary\"}]\n", "not the URL of a repo"},
+		"a port that is none":       {"fleets: [{repo: \"ssh://git@host:0/x\", ssh_key: k, known_hosts: k}]\n", "is not a port"},
 		"a repo that is an option":  {"fleets: [{repo: --upload-pack=x}]\n", "must not begin with a dash"},
 		"a relative URL":            {"fleets: [{repo: \"file://host/x\"}]\n", "not the URL of an absolute path"},
 		"a ref as a branch":         {"fleets: [{repo: a, branch: refs/heads/main}]\n", "not the name of a branch"},
@@ -252,6 +265,9 @@ func TestLoadRefuses(t *testing.T) {
 			all := strings.Join(said(path, problems), "\n")
 			if !strings.Contains(all, c.want) {
 				t.Errorf("said %q, want %q in it", all, c.want)
+			}
+			if strings.Contains(all, "canary") {
+				t.Errorf("a secret is told: %q", all)
 			}
 			if !strings.HasPrefix(all, "reconciler.yaml") {
 				t.Errorf("no place: %q", all)
@@ -338,4 +354,21 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestLoadReadsWhereARepoIsServed(t *testing.T) {
+	for repo, want := range map[string]Host{
+		"ssh://git@git.internal/acme/fleet.git":       {"ssh", "git", "git.internal", 0, "/acme/fleet.git"},
+		"ssh://git@git.internal:2222/acme/fleet.git":  {"ssh", "git", "git.internal", 2222, "/acme/fleet.git"},
+		"ssh://git@[2001:db8::1]:22/~alice/fleet.git": {"ssh", "git", "2001:db8::1", 22, "~alice/fleet.git"},
+		"git@git.internal:acme/fleet.git":             {"ssh", "git", "git.internal", 0, "acme/fleet.git"},
+		"https://git.internal:8443/acme/fleet.git":    {"https", "", "git.internal", 8443, "/acme/fleet.git"},
+		"/srv/git/fleet.git":                          {},
+	} {
+		with := map[string]string{"ssh": ", ssh_key: k, known_hosts: k", "https": ", token_file: t, username: u, ca: c"}[want.Scheme]
+		s, problems := Load(write(t, fmt.Sprintf("fleets: [{repo: %q%s}]\n", repo, with)))
+		if len(problems) > 0 || len(s.Fleets) != 1 || s.Fleets[0].Host != want || s.Fleets[0].Repo != repo {
+			t.Errorf("%s: %+v %v", repo, s.Fleets, problems)
+		}
+	}
 }

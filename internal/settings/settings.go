@@ -26,10 +26,17 @@ type Settings struct {
 
 // Fleet is a repo that is followed.
 type Fleet struct {
-	Repo     string // folder or file:// URL
+	Repo     string // folder, or URL without a password
 	Branch   string
 	Path     string // folder of the fleet in the repo, "." for its root
 	Interval time.Duration
+
+	Host       Host   // zero: the repo is a folder of this host
+	SSHKey     string // file of ssh
+	KnownHosts string // file: who the host of ssh is
+	TokenFile  string // file of https; empty: nobody in particular
+	Username   string // that goes with the token; empty: git
+	CA         string // PEM file that the certificate of https must be of; empty: those of this host
 }
 
 // Trust says who a node is and how far a spec may go.

@@ -12,8 +12,6 @@ func unbuilt() map[string]string {
 		"http":                                "nothing listens yet",
 		"trust.host_ca":                       "use @cert-authority lines in trust.known_hosts",
 		"ssh.bastions":                        "run the reconciler where it reaches the nodes",
-		"fleets[].ssh_key":                    "mirror the repo to a local path and follow that",
-		"fleets[].known_hosts":                "mirror the repo to a local path and follow that",
 		"fleets[].signatures.allowed_signers": "commits are not yet verified",
 	}
 }

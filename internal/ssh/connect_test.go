@@ -72,7 +72,7 @@ func TestConnectSaysInWhichPhaseItFailed(t *testing.T) {
 		"a port that is closed": {
 			func(_ *testing.T, _ *rig, s *Settings, _ *actual.Target) {
 				s.Dial = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("connection refused") }
-			}, actual.PhaseTCP, []string{"10.1.0.11:22", "connection refused", "is the node up"}, 0},
+			}, actual.PhaseTCP, []string{"10.1.0.11:22", "connection refused", "is the host up"}, 0},
 		"a node that swallows packets": {
 			func(_ *testing.T, _ *rig, s *Settings, _ *actual.Target) {
 				s.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) { <-ctx.Done(); return nil, ctx.Err() }

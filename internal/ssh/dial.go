@@ -125,7 +125,7 @@ func (p *Pool) connect(ctx context.Context, addresses []netip.Addr, port int) (n
 		}
 	}
 	return nil, &PhaseError{Phase: actual.PhaseTCP, Err: last,
-		Hint: "is the node up, does sshd listen there, does a firewall let us through?"}
+		Hint: "is the host up, does sshd listen there, does a firewall let us through?"}
 }
 
 // handshake proves the host to us and then us to the host.
@@ -134,7 +134,7 @@ func (p *Pool) handshake(ctx context.Context, target actual.Target, id *identity
 	algorithms := id.known.algorithms(host)
 	if len(algorithms) == 0 {
 		raw.Close()
-		return nil, hostKeyError("put a modern key of the node into "+id.known.file, "%s is known only by %s, which is too weak", host, id.known.wants(host))
+		return nil, hostKeyError("put a modern key of the host into "+id.known.file, "%s is known only by %s, which is too weak", host, id.known.wants(host))
 	}
 	wire := &counted{Conn: raw}
 	checked := &verdict{}
@@ -191,9 +191,9 @@ func (v *verdict) explain(target actual.Target, id *identity, text, err error) *
 		return v.failed
 	case v.passed:
 		return &PhaseError{Phase: actual.PhaseAuth, Err: fmt.Errorf("log in as %s at %s with %s: %w", target.User, host, fingerprint(id.signer.PublicKey()), text),
-			Hint: fmt.Sprintf("is the public key of ssh.key in ~%s/.ssh/authorized_keys on the node, and may that user log in?", target.User)}
+			Hint: fmt.Sprintf("is its public half in ~%s/.ssh/authorized_keys there, and may that user log in?", target.User)}
 	case errors.As(err, &none):
-		return hostKeyError("the node must offer modern algorithms; "+id.known.file+" has for it "+id.known.wants(host), "agree with %s on algorithms: %w", host, text)
+		return hostKeyError("the host must offer modern algorithms; "+id.known.file+" has for it "+id.known.wants(host), "agree with %s on algorithms: %w", host, text)
 	}
 	return &PhaseError{Phase: actual.PhaseTCP, Err: fmt.Errorf("speak SSH with %s: %w", host, text),
 		Hint: "something listens there, but it did not finish an SSH handshake: is it sshd, and is it overloaded or refusing us (MaxStartups, PerSourcePenalties)?"}

@@ -27,6 +27,7 @@ type identity struct {
 // operator's edit counts at the next connection.
 type files struct {
 	knownHosts, key string
+	names           Names
 
 	mu   sync.Mutex
 	last *identity
@@ -40,13 +41,13 @@ func (f *files) load() (*identity, *PhaseError) {
 		return f.last, nil
 	}
 	if f.knownHosts == "" {
-		return nil, hostKeyError("set trust.known_hosts", "nothing says who the nodes are")
+		return nil, hostKeyError("set "+f.names.KnownHosts, "nothing says who the host is")
 	}
 	db, err := knownhosts.NewDB(f.knownHosts)
 	if err != nil {
-		return nil, hostKeyError("it has the format of sshd(8), SSH_KNOWN_HOSTS FILE FORMAT", "read trust.known_hosts: %w", err)
+		return nil, hostKeyError("it has the format of sshd(8), SSH_KNOWN_HOSTS FILE FORMAT", "read %s: %w", f.names.KnownHosts, err)
 	}
-	signer, failed := readSigner(f.key)
+	signer, failed := readSigner(f.key, f.names.Key)
 	if failed != nil {
 		return nil, failed
 	}
@@ -71,25 +72,25 @@ func certificatePath(key string) string { return key + "-cert.pub" }
 
 // readSigner reads our one key, with its certificate when there is one. One
 // only: sshd counts each offered key as a try.
-func readSigner(path string) (ssh.Signer, *PhaseError) {
+func readSigner(path, name string) (ssh.Signer, *PhaseError) {
 	if path == "" {
-		return nil, authError("set ssh.key", "nothing says with which key to log in")
+		return nil, authError("set "+name, "nothing says with which key to log in")
 	}
 	pem, err := os.ReadFile(path)
 	if err != nil {
-		return nil, authError("make one with `ssh-keygen -t ed25519 -N '' -f "+path+"`", "read ssh.key: %w", err)
+		return nil, authError("make one with `ssh-keygen -t ed25519 -N '' -f "+path+"`", "read %s: %w", name, err)
 	}
 	signer, err := ssh.ParsePrivateKey(pem)
 	var locked *ssh.PassphraseMissingError
 	if errors.As(err, &locked) {
-		return nil, authError("use a key of its own without one (ssh-keygen -p removes it), mode 600", "ssh.key %s has a passphrase, and nobody is there to type it", path)
+		return nil, authError("use a key of its own without one (ssh-keygen -p removes it), mode 600", "%s %s has a passphrase, and nobody is there to type it", name, path)
 	}
 	if err != nil {
 		// The parser's error may quote what it read.
-		return nil, authError("it must be an OpenSSH or PEM private key", "ssh.key %s is not a private key", path)
+		return nil, authError("it must be an OpenSSH or PEM private key", "%s %s is not a private key", name, path)
 	}
 	if signer, err = withoutSHA1(signer); err != nil {
-		return nil, authError("make an Ed25519 key", "ssh.key %s: %w", path, err)
+		return nil, authError("make an Ed25519 key", "%s %s: %w", name, path, err)
 	}
 	return withCertificate(signer, certificatePath(path))
 }

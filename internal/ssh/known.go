@@ -65,7 +65,7 @@ func (k known) algorithms(host string) []string {
 func (k known) check(host string, remote net.Addr, key ssh.PublicKey) *PhaseError {
 	got := fingerprint(key)
 	if bits := rsaBits(key); bits > 0 && bits < minRSA {
-		return hostKeyError("give the node a new host key (ssh-keygen -A) and put it into "+k.file,
+		return hostKeyError("give the host a new host key (ssh-keygen -A) and put it into "+k.file,
 			"%s shows an RSA key of %d bits (%s); at least %d are needed", host, bits, got, minRSA)
 	}
 	err := k.db.HostKeyCallback()(host, remote, key)
@@ -78,10 +78,10 @@ func (k known) check(host string, remote net.Addr, key ssh.PublicKey) *PhaseErro
 		return hostKeyError("if the revocation is a mistake, remove that line",
 			"%s shows %s, which %s:%d revokes", host, got, revoked.Revoked.Filename, revoked.Revoked.Line)
 	case errors.As(err, &wrong) && len(wrong.Want) == 0:
-		return hostKeyError("compare it with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the node itself, then add the key to "+k.file,
+		return hostKeyError("compare it with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the host itself, then add the key to "+k.file,
 			"%s is not in %s; it shows %s", host, k.file, got)
 	case errors.As(err, &wrong):
-		return hostKeyError("if the node was rebuilt, compare on the node itself and replace that line; if not, somebody else answers at its address",
+		return hostKeyError("if the host was rebuilt, compare on the host itself and replace that line; if not, somebody else answers at its address",
 			"%s shows %s, but wanted is %s", host, got, wantedKeys(wrong.Want))
 	}
 	return hostKeyError("see the @cert-authority and @revoked lines of "+k.file, "%s shows %s: %v", host, got, tame(err))

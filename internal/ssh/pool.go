@@ -13,9 +13,13 @@ import (
 	"github.com/vaultfleet/reconciler/pkg/actual"
 )
 
+// Names are what the files go by in the settings, for errors.
+type Names struct{ KnownHosts, Key string }
+
 // Settings are what a pool needs. KnownHosts, Key and Allow are required;
 // without them every connection is refused with the setting to change.
 type Settings struct {
+	Names      Names  // zero: those of nodes
 	KnownHosts string // file: who the nodes are
 	Key        string // OpenSSH private key file: who we are
 	// Allow says whether a target that resolved to these addresses may be
@@ -53,12 +57,15 @@ func New(settings Settings) *Pool {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 		}
 	}
+	if settings.Names == (Names{}) {
+		settings.Names = Names{"trust.known_hosts", "ssh.key"}
+	}
 	if settings.Dial == nil {
 		settings.Dial = new(net.Dialer).DialContext
 	}
 	return &Pool{
 		settings: settings,
-		files:    files{knownHosts: settings.KnownHosts, key: settings.Key},
+		files:    files{knownHosts: settings.KnownHosts, key: settings.Key, names: settings.Names},
 		conns:    map[[2]string]*Conn{},
 	}
 }

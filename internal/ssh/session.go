@@ -51,12 +51,31 @@ func (c *Conn) Run(ctx context.Context, command string, stdin io.Reader, cap int
 		ctx, cancel = context.WithTimeout(ctx, c.pool.settings.Command)
 		defer cancel()
 	}
+	stdout := &gathered{cap: cap}
+	out, err := c.run(ctx, command, stdin, stdout, cap)
+	if err == nil {
+		out.Stdout = stdout.Bytes()
+	}
+	return out, err
+}
+
+// maxComplaint caps what a command of [Conn.Stream] may write to stderr, in bytes.
+const maxComplaint = 64 << 10
+
+// Stream is [Conn.Run] for a command that writes more than is to be held: stdout
+// goes to where it is wanted, without a cap, and the deadline is the context's
+// alone. An error of that writer cuts the command off, and is the error.
+func (c *Conn) Stream(ctx context.Context, command string, stdin io.Reader, stdout io.Writer) (Output, error) {
+	return c.run(ctx, command, stdin, passed{stdout}, maxComplaint)
+}
+
+func (c *Conn) run(ctx context.Context, command string, stdin io.Reader, stdout sink, complaint int64) (Output, error) {
 	for again := true; ; again = false {
 		l, err := c.use(ctx)
 		if err != nil {
 			return Output{}, err
 		}
-		out, sent, err := l.run(ctx, command, stdin, cap)
+		out, sent, err := l.run(ctx, command, stdin, stdout, complaint)
 		if err == nil {
 			return out, nil
 		}
@@ -70,7 +89,7 @@ func (c *Conn) Run(ctx context.Context, command string, stdin io.Reader, cap int
 }
 
 // run says besides whether the peer may have seen the command.
-func (l *link) run(ctx context.Context, command string, stdin io.Reader, cap int64) (out Output, sent bool, err error) {
+func (l *link) run(ctx context.Context, command string, stdin io.Reader, stdout sink, complaint int64) (out Output, sent bool, err error) {
 	stop := context.AfterFunc(ctx, func() { l.kill(context.Cause(ctx)) })
 	defer stop()
 	channel, requests, err := l.session(ctx)
@@ -90,7 +109,7 @@ func (l *link) run(ctx context.Context, command string, stdin io.Reader, cap int
 		l.kill(errRefused) // a peer that does not even run commands need not close channels either
 		return Output{}, true, errRefused
 	}
-	out, err = l.streams(channel, requests, stdin, cap)
+	out, err = l.streams(channel, requests, stdin, stdout, complaint)
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
@@ -126,13 +145,13 @@ func (l *link) session(ctx context.Context) (ssh.Channel, <-chan *ssh.Request, e
 }
 
 // streams moves all four streams of a command and returns when all are done.
-func (l *link) streams(channel ssh.Channel, requests <-chan *ssh.Request, stdin io.Reader, cap int64) (Output, error) {
+func (l *link) streams(channel ssh.Channel, requests <-chan *ssh.Request, stdin io.Reader, stdout sink, complaint int64) (Output, error) {
 	exited, wrote, complained := make(chan int, 1), make(chan error, 1), make(chan error, 1)
-	var stdout, stderr capped
+	stderr := &gathered{cap: complaint}
 	go func() { exited <- exit(requests) }()
 	go func() { wrote <- l.feed(channel, stdin) }()
-	go func() { complained <- l.drain(&stderr, channel.Stderr(), "stderr", cap) }()
-	err := l.drain(&stdout, channel, "stdout", cap)
+	go func() { complained <- l.drain(stderr, channel.Stderr(), "stderr") }()
+	err := l.drain(stdout, channel, "stdout")
 	// In this order: an overflow of either stream cuts the wire, and that ends
 	// the others.
 	err = errors.Join(err, <-complained, <-wrote)
@@ -147,18 +166,21 @@ func (l *link) streams(channel ssh.Channel, requests <-chan *ssh.Request, stdin 
 	case status == noExit:
 		return Output{}, ErrNoExit
 	}
-	return Output{Stdout: stdout.Bytes(), Stderr: stderr.Bytes(), Exit: status}, nil
+	return Output{Stderr: stderr.Bytes(), Exit: status}, nil
 }
 
-// drain reads one stream to its end, or cuts the wire when it is too long: a
-// peer that ignores our close would fill the window of the channel for ever.
-func (l *link) drain(to *capped, from io.Reader, stream string, cap int64) error {
-	if err := to.fill(from, cap); err != nil {
-		err = &OverflowError{Stream: stream, Cap: cap}
-		l.kill(err)
-		return err
+// drain reads one stream to its end, or cuts the wire when it is not wanted any
+// more: a peer that ignores our close would fill the window of the channel for
+// ever.
+func (l *link) drain(to sink, from io.Reader, stream string) error {
+	err := to.fill(from)
+	if over, ok := errors.AsType[*OverflowError](err); ok {
+		over.Stream = stream
 	}
-	return nil
+	if err != nil {
+		l.kill(err)
+	}
+	return err
 }
 
 // feed sends stdin. When it cannot be read to its end the wire is cut, so that
@@ -248,20 +270,41 @@ func signal(name string) int {
 	return 0
 }
 
-// capped gathers a stream.
-type capped struct{ bytes.Buffer }
+// sink is where a stream goes. A channel ends with EOF or, with its connection,
+// with another error; of that the exit status, or its absence, speaks: the error
+// of fill is the sink's own.
+type sink interface{ fill(from io.Reader) error }
 
-// errOverflow: there is more.
-var errOverflow = errors.New("too much")
+// gathered holds a stream of up to so many bytes.
+type gathered struct {
+	bytes.Buffer
+	cap int64
+}
 
 // fill reads to the end or until there is one byte too many. It grows with
 // what comes, so that a short answer costs little.
-func (c *capped) fill(from io.Reader, cap int64) error {
-	// A channel ends with EOF or, with its connection, with another error; of
-	// that the exit status, or its absence, speaks.
-	n, _ := c.ReadFrom(io.LimitReader(from, cap+1))
-	if n > cap {
-		return errOverflow
+func (g *gathered) fill(from io.Reader) error {
+	n, _ := g.ReadFrom(io.LimitReader(from, g.cap+1))
+	if n > g.cap {
+		return &OverflowError{Cap: g.cap}
 	}
 	return nil
+}
+
+// passed hands a stream on.
+type passed struct{ to io.Writer }
+
+func (p passed) fill(from io.Reader) error {
+	chunk := make([]byte, 32<<10)
+	for {
+		n, ended := from.Read(chunk)
+		if n > 0 {
+			if _, err := p.to.Write(chunk[:n]); err != nil {
+				return err
+			}
+		}
+		if ended != nil {
+			return nil
+		}
+	}
 }

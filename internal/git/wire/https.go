@@ -18,8 +18,7 @@ import (
 
 const (
 	service      = "git-upload-pack"
-	quiet        = 30 * time.Second // for how long a server may send nothing
-	maxHeader    = 64 << 10         // bytes
+	maxHeader    = 64 << 10 // bytes
 	maxRedirects = 3
 	idle         = 2 * time.Minute // for how long a connection waits for the next poll
 	longestWait  = time.Hour       // that a server may ask for
@@ -47,9 +46,6 @@ type HTTPS struct {
 
 // NewHTTPS is a repository at a URL. Nothing is sent yet.
 func NewHTTPS(at string, o Options) *HTTPS {
-	if o.Quiet == 0 {
-		o.Quiet = quiet
-	}
 	return &HTTPS{Options: o, base: strings.TrimSuffix(at, "/"), client: &http.Client{
 		CheckRedirect: sameHost,
 		Transport: &http.Transport{
@@ -170,9 +166,8 @@ func (h *HTTPS) settle(base string, v2 bool) {
 
 // ask sends a request; what comes back is an answer with content.
 func (h *HTTPS) ask(ctx context.Context, method, at string, body []byte, v2 bool) (*answer, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	silent := time.AfterFunc(h.Quiet, func() { cancel(fmt.Errorf("nothing came for %v", h.Quiet)) })
-	a := &answer{ctx: ctx, progress: func() { silent.Reset(h.Quiet) }, end: func() { silent.Stop(); cancel(nil) }}
+	a := &answer{}
+	a.ctx, a.heard, a.end = watch(ctx, h.Quiet)
 	if err := h.send(a, method, at, body, v2); err != nil {
 		a.end()
 		return nil, err
@@ -272,15 +267,15 @@ func wait(header string, now time.Time) time.Duration {
 
 // answer is what came back.
 type answer struct {
-	ctx      context.Context
-	http     *http.Response
-	progress func()
-	end      func()
+	ctx   context.Context
+	http  *http.Response
+	heard func()
+	end   func()
 }
 
 func (a *answer) Read(p []byte) (int, error) {
 	n, err := a.http.Body.Read(p)
-	a.progress()
+	a.heard()
 	if cause := context.Cause(a.ctx); err != nil && cause != nil {
 		err = cause // net/http may take an end that we made for one of the answer's
 	}

@@ -96,8 +96,9 @@ func serve(t testing.TB, r repository) *webServer {
 	backend, err := exec.Command("git", "--exec-path").Output()
 	must(t, err)
 	s := &webServer{backend: &cgi.Handler{
-		Path: filepath.Join(strings.TrimSpace(string(backend)), "git-http-backend"),
-		Env:  []string{"GIT_PROJECT_ROOT=" + filepath.Dir(r.dir), "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_NOSYSTEM=1", "HOME=/nonexistent"},
+		Path:   filepath.Join(strings.TrimSpace(string(backend)), "git-http-backend"),
+		Env:    []string{"GIT_PROJECT_ROOT=" + filepath.Dir(r.dir), "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_NOSYSTEM=1", "HOME=/nonexistent"},
+		Stderr: io.Discard,
 	}}
 	s.Server = httptest.NewTLSServer(s)
 	t.Cleanup(s.Close)

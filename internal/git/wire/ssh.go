@@ -7,14 +7,15 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 )
 
 // SSH is a repository on a host that lets us run git-upload-pack.
 type SSH struct {
 	Path string // of the repository there
-	// Run runs a command there; it ends with the context, and when the host
-	// stays silent.
-	Run func(ctx context.Context, command string, stdin io.Reader, stdout io.Writer) error
+	// Run runs a command there; it ends with the context.
+	Run   func(ctx context.Context, command string, stdin io.Reader, stdout io.Writer) error
+	Quiet time.Duration // for how long it may send nothing; zero: 30 s
 }
 
 // Tip is what a ref stands at.
@@ -44,10 +45,12 @@ var errEnough = errors.New("enough was heard")
 // converse runs git-upload-pack, which is told all that we say at once, and reads
 // what it says meanwhile.
 func (s SSH) converse(ctx context.Context, request []byte, read func(from io.Reader) (string, error)) (string, error) {
+	ctx, heard, end := watch(ctx, s.Quiet)
+	defer end()
 	out, in := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
-		err := s.Run(ctx, "git-upload-pack "+quoted(s.Path), bytes.NewReader(request), in)
+		err := s.Run(ctx, "git-upload-pack "+quoted(s.Path), bytes.NewReader(request), &watched{in, heard})
 		in.CloseWithError(err)
 		ended <- err
 	}()
@@ -60,6 +63,17 @@ func (s SSH) converse(ctx context.Context, request []byte, read func(from io.Rea
 		return "", fmt.Errorf("git-upload-pack: %w", err)
 	}
 	return answer, nil
+}
+
+// watched notes each time that something is written.
+type watched struct {
+	io.Writer
+	heard func()
+}
+
+func (w *watched) Write(p []byte) (int, error) {
+	w.heard()
+	return w.Writer.Write(p)
 }
 
 // quoted is a path as one word of a shell.
