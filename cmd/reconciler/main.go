@@ -18,6 +18,7 @@ import (
 
 	"github.com/vaultfleet/reconciler/internal/embed"
 	"github.com/vaultfleet/reconciler/internal/embed/simvault"
+	"github.com/vaultfleet/reconciler/internal/report"
 )
 
 // Exit codes, a promise (docs/operations.md).
@@ -45,9 +46,14 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
 	}()
 	ctx, stop := interruptible()
 	defer stop()
-	root := newRoot(&app{stdin: stdin, stdout: stdout, stderr: stderr, signals: func() { signal.Reset(os.Interrupt, syscall.SIGTERM) }})
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, signals: func() { signal.Reset(os.Interrupt, syscall.SIGTERM) }}
+	root := newRoot(a)
 	root.SetArgs(args)
-	return exitCode(root.ExecuteContext(ctx), stderr)
+	code = exitCode(root.ExecuteContext(ctx), stderr)
+	if a.held != nil {
+		code = report.Worst(code, report.Blocked)
+	}
+	return code
 }
 
 // interruptible is a context that the first SIGINT or SIGTERM ends; its cause

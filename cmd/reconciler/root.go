@@ -36,6 +36,8 @@ type app struct {
 	color   string   // --color: auto, always or never
 	verbose bool
 	quiet   bool
+
+	held error // why the newest commit is not the one that was acted on
 }
 
 // newRoot is the command line. A command is a file of its own beside this one,
@@ -77,6 +79,7 @@ func newRoot(a *app) *cobra.Command {
 		newApprove(a),
 		newHold(a),
 		newResume(a),
+		newApproveRewind(a),
 		newTakeover(a),
 		newKeys(a),
 		newCheck(a),

@@ -116,7 +116,7 @@ func (r *running) log() *slog.Logger {
 
 // keep runs until the process is told to end.
 func (r *running) keep(ctx context.Context, followed settings.Fleet) error {
-	repo, err := r.openRepo(ctx, r.here, followed)
+	b, err := r.openBranch(ctx, r.here, followed)
 	if err != nil {
 		return err
 	}
@@ -132,10 +132,10 @@ func (r *running) keep(ctx context.Context, followed settings.Fleet) error {
 		log.Info(words, daemon.KeyReason, context.Cause(ctx))
 	})
 	daemon.Run(ctx, daemon.Ports{
-		Poll: repo.Fetch,
-		Last: repo.Last,
+		Poll: b.poll,
+		Last: b.last,
 		Read: func(ctx context.Context, commit string) (daemon.Wants, error) {
-			return r.read(ctx, repo, followed, commit)
+			return r.read(ctx, b.Repo, followed, commit)
 		},
 		Release: func(cluster string) error { return r.world.letGo(context.WithoutCancel(ctx), cluster) },
 		Wait:    daemon.Wait,

@@ -128,3 +128,43 @@ func TestARepoIsFollowedWhereverItIsServed(t *testing.T) {
 		}
 	}
 }
+
+// TestABranchOnlyMovesForward: what was in force stays, until a person says that a
+// rewind is meant.
+func TestABranchOnlyMovesForward(t *testing.T) {
+	t.Parallel()
+	s, err := demo.NewStage(demo.Options{Dir: reachable(t)})
+	check(t, err)
+	t.Cleanup(func() { check(t, s.Close()) })
+	git := func(args ...string) string {
+		out, err := exec.Command("git", append([]string{"-C", s.Repo}, args...)...).CombinedOutput()
+		check(t, err)
+		return strings.TrimSpace(string(out))
+	}
+	call := func(code int, want string, args ...string) {
+		t.Helper()
+		var out bytes.Buffer
+		if got := run(append([]string{"--config", s.Config}, args...), strings.NewReader(""), &out, &out); got != code || !strings.Contains(out.String(), want) {
+			t.Errorf("%q: %d, want %d and %q\n%s", args, got, code, want, out.String())
+		}
+	}
+	check(t, s.Commit("one"))
+	one := git("rev-parse", "main")
+	call(5, one[:8], "plan")
+	check(t, os.WriteFile(filepath.Join(s.Repo, "README.md"), []byte("two"), 0o644))
+	check(t, s.Commit("two"))
+	two := git("rev-parse", "main")
+	call(5, two[:8], "plan")
+
+	git("reset", "-q", "--hard", one)
+	call(5, "commit "+one[:12]+" is held: "+two[:12]+", which was in force, is not among its ancestors", "plan")
+	call(5, "reconciler approve-rewind "+one[:12], "status")
+	call(64, "a rewind needs a reason", "approve-rewind", one[:12])
+	call(64, "stands at "+one, "approve-rewind", two[:12], "--reason", "a test")
+	call(64, "stands at "+one, "approve-rewind", one[:11], "--reason", "a test")
+	call(0, "main may go back to "+one[:12], "approve-rewind", one[:12], "--reason", "a test")
+	call(5, one[:8], "plan")
+	call(1, "nothing is to approve", "approve-rewind", one[:12], "--reason", "a test")
+	check(t, os.Rename(s.Repo, s.Repo+".gone"))
+	call(5, "going on with the commit that was fetched last", "plan")
+}

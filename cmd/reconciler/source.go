@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -33,15 +30,15 @@ func (a *app) open(ctx context.Context, h host) (opened, error) {
 	if err != nil {
 		return opened{}, err
 	}
-	repo, err := a.openRepo(ctx, h, followed)
+	b, err := a.openBranch(ctx, h, followed)
 	if err != nil {
 		return opened{}, err
 	}
-	commit, err := a.newest(ctx, repo)
+	commit, err := a.newest(ctx, b)
 	if err != nil {
 		return opened{}, err
 	}
-	return openCommit(repo, followed, commit)
+	return openCommit(b.Repo, followed, commit)
 }
 
 // followed is the one repo that reconciler.yaml follows.
@@ -54,16 +51,6 @@ func (a *app) followed(h host) (settings.Fleet, error) {
 	}
 	return settings.Fleet{}, &exitError{code: exitUsage, err: fmt.Errorf("%s follows %d fleets, and this release handles one at a time", h.settings.File, len(h.settings.Fleets)),
 		hint: "give each fleet a reconciler.yaml with a state folder of its own, and choose by --config"}
-}
-
-// openRepo is our clone of a repo. The repo itself is not contacted.
-func (a *app) openRepo(ctx context.Context, h host, followed settings.Fleet) (*git.Repo, error) {
-	server, err := serverOf(followed)
-	if err != nil {
-		return nil, err
-	}
-	remote := git.Remote{URL: followed.Repo, Branch: followed.Branch, Path: followed.Path, Server: server}
-	return git.Open(ctx, clone(h.settings.State, remote), remote)
 }
 
 // openCommit is the fleet as it stands at a commit that we have.
@@ -94,28 +81,6 @@ func (a *app) openCheckout() (opened, error) {
 	}
 	fleet := desired.Load(fsys, loadOptions())
 	return opened{Fleet: fleet, source: report.Source{Fleet: fleet.Name, Folder: a.fleet}}, nil
-}
-
-// newest is the commit that the branch stands at, or, where the repo cannot be
-// reached, the one that was fetched last: an outage of git must not stop a
-// repair.
-func (a *app) newest(ctx context.Context, repo *git.Repo) (string, error) {
-	commit, err := repo.Fetch(ctx)
-	if err == nil {
-		return commit, nil
-	}
-	last, ok, other := repo.Last()
-	if other != nil || !ok {
-		return "", err
-	}
-	fmt.Fprintf(a.stderr, "reconciler: warning: %v; going on with the commit that was fetched last\n", err)
-	return last, nil
-}
-
-// clone is the folder of a remote's clone.
-func clone(state string, r git.Remote) string {
-	sum := sha256.Sum256([]byte(r.URL + "\x00" + r.Branch + "\x00" + r.Path))
-	return filepath.Join(state, "git", hex.EncodeToString(sum[:8]))
 }
 
 // chosen are the clusters that the flags leave, those with a spec in force and

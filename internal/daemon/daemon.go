@@ -29,9 +29,11 @@ type Wants struct {
 
 // Ports are what the daemon needs of the world.
 type Ports struct {
-	// Poll asks the repo for the commit that its branch stands at, and gets it.
-	Poll func(ctx context.Context) (commit string, err error)
-	// Last is the commit that was got last, by whoever; false: none was.
+	// Poll asks the repo, and gets the commit that may be acted on: the one that its
+	// branch stands at, or an older one, and held says why. With held there may be
+	// none.
+	Poll func(ctx context.Context) (commit string, held, err error)
+	// Last is the commit that Poll got last, by whoever; false: none was.
 	Last func() (commit string, ok bool, err error)
 	// Read is what is wanted while a commit is the newest. An error means that
 	// nothing changes.
@@ -69,9 +71,9 @@ const longestPoll = 15 * time.Minute
 // less and less often; a commit that cannot be followed may be mended by the
 // next one at any time.
 func (d *daemon) follow(ctx context.Context) {
-	silence, trouble := "", ""
+	silence, trouble, hold := "", "", ""
 	for failures := 0; ; {
-		silent, bad := d.poll(ctx)
+		silent, held, bad := d.poll(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -83,6 +85,9 @@ func (d *daemon) follow(ctx context.Context) {
 			failures = 0
 		}
 		d.tell(&silence, silent, slog.LevelWarn, "the repo does not answer", "the repo answers again", "again_in", wait)
+		if silent == nil {
+			d.tell(&hold, held, slog.LevelError, "the newest commit is held", "the newest commit is not held any more")
+		}
 		if silent == nil || bad != nil { // else nothing is known of the newest commit
 			d.tell(&trouble, bad, slog.LevelError, "the newest commit cannot be followed", "the newest commit is followed")
 		}
@@ -121,29 +126,30 @@ func (d *daemon) tell(told *string, err error, level slog.Level, wrong, over str
 	*told = says
 }
 
-// poll asks the repo once: silent means that it did not answer, bad that its
-// commit could not be taken. While it is silent the commit that was got last
+// poll asks the repo once: silent means that it did not answer, held that its
+// newest commit may not be acted on, bad that the one to act on could not be
+// taken. While it is silent the commit that was got last
 // stands, also after a start.
-func (d *daemon) poll(ctx context.Context) (silent, bad error) {
+func (d *daemon) poll(ctx context.Context) (silent, held, bad error) {
 	var commit string
 	silent = caught("ask the repo", func() (err error) {
-		commit, err = d.Poll(ctx)
+		commit, held, err = d.Poll(ctx)
 		return err
 	})
 	if silent != nil {
 		if d.commit != "" {
-			return silent, nil
+			return silent, nil, nil
 		}
 		last, ok, err := d.Last()
 		if err != nil || !ok {
-			return silent, err
+			return silent, nil, err
 		}
 		commit = last
 	}
-	if commit != d.commit {
+	if commit != d.commit && commit != "" {
 		bad = caught("read commit "+commit, func() error { return d.take(ctx, commit) })
 	}
-	return silent, bad
+	return silent, held, bad
 }
 
 // caught makes a panic an error. What of a repo or a commit we cannot even fail

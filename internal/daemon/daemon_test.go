@@ -24,6 +24,7 @@ type bench struct {
 	mu     sync.Mutex
 	commit string
 	err    error               // of the repo
+	held   error               // of its newest commit
 	lost   error               // of our clone of it
 	wants  map[string][]string // commit → clusters, as NAME or NAME:DIGEST
 	turns  map[string]int      // by cluster
@@ -90,14 +91,14 @@ func (b *bench) at(cluster string) string {
 
 func (b *bench) ports() Ports {
 	return Ports{
-		Poll: func(context.Context) (string, error) {
+		Poll: func(context.Context) (string, error, error) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			b.polls++
 			if b.commit == "panic" {
 				panic("a pack is not what its index says")
 			}
-			return b.commit, b.err
+			return b.commit, b.held, b.err
 		},
 		Last: func() (string, bool, error) { return "before", b.wants["before"] != nil, b.lost },
 		Read: func(_ context.Context, commit string) (Wants, error) {
@@ -229,6 +230,34 @@ func TestWhileTheRepoIsGoneTheLastCommitStands(t *testing.T) {
 		time.Sleep(longestPoll + longestPoll/5)
 		if b.at("a") != "2" || !strings.Contains(b.said(), "the repo answers again") {
 			t.Errorf("a is kept at %q after the repo came back\n%s", b.at("a"), b.said())
+		}
+	})
+}
+
+func TestACommitThatIsHeldIsToldAndTheLastOneStands(t *testing.T) {
+	b := newBench(map[string][]string{"one": {"a:1"}, "three": {"a:3"}})
+	hold := func(commit string, held error) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.commit, b.held = commit, held
+	}
+	hold("", errors.New("nobody signed it"))
+	b.run(t, func() {
+		time.Sleep(time.Hour)
+		if b.at("a") != "" || strings.Count(b.said(), "nobody signed it") != 1 {
+			t.Errorf("with no commit that may be followed a is kept at %q\n%s", b.at("a"), b.said())
+		}
+		hold("one", nil)
+		time.Sleep(10 * time.Minute)
+		hold("one", errors.New("the branch was rewound"))
+		time.Sleep(time.Hour)
+		if b.at("a") != "1" || b.taken("a") < 50 || strings.Count(b.said(), "the branch was rewound") != 1 {
+			t.Errorf("a is kept at %q\n%s", b.at("a"), b.said())
+		}
+		hold("three", nil)
+		time.Sleep(10 * time.Minute)
+		if b.at("a") != "3" || strings.Count(b.said(), "is not held any more") != 2 {
+			t.Errorf("a is kept at %q\n%s", b.at("a"), b.said())
 		}
 	})
 }

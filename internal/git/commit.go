@@ -55,12 +55,7 @@ func (r *Repo) commit(o *objects, commit string) (*object.Commit, error) {
 	if err != nil {
 		return nil, err
 	}
-	obj := &plumbing.MemoryObject{}
-	obj.SetType(plumbing.CommitObject)
-	if _, err := obj.Write(data); err != nil {
-		return nil, err
-	}
-	return object.DecodeCommit(nil, obj)
+	return decodeCommit(data)
 }
 
 // plain makes a text of others fit for a line of ours.

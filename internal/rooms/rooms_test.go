@@ -41,9 +41,10 @@ func mayImport() map[string][]string {
 		"internal/settings": {"pkg/desired"},
 		"internal/trust":    {"internal/settings", "pkg/desired", "pkg/actual"}, // holds specs and addresses against the settings
 
-		"internal/git":      {"pkg/desired", "internal/lease/flock", "internal/store/durable"},
-		"internal/git/wire": {},
-		"internal/release":  {"pkg/desired", "internal/lease/flock", "internal/store/durable"},
+		"internal/git":       {"pkg/desired", "internal/lease/flock", "internal/store/durable"},
+		"internal/git/wire":  {},
+		"internal/admission": {"internal/store/durable"},
+		"internal/release":   {"pkg/desired", "internal/lease/flock", "internal/store/durable"},
 
 		"internal/store":         {"pkg/diff", "internal/lease/flock", "internal/store/durable"},
 		"internal/lease":         {"pkg/diff", "internal/lease/flock", "internal/store/durable"},
