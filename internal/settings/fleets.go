@@ -11,9 +11,9 @@ import (
 )
 
 func (r *reader) fleets(n *yaml.Node, s *Settings) {
-	seen := map[Fleet]bool{}
+	seen := map[[3]string]bool{}
 	r.items(n, "fleets", func(n *yaml.Node) {
-		f := Fleet{Branch: defaultBranch, Path: ".", Interval: defaultInterval}
+		f := Fleet{Branch: defaultBranch, Path: ".", Interval: defaultInterval, Signatures: Signatures{Policy: "none"}}
 		before := len(r.problems)
 		r.fields(n, "fleets[]",
 			key{"repo", func(n *yaml.Node) { r.remote(n, &f) }},
@@ -41,7 +41,7 @@ func (r *reader) fleets(n *yaml.Node, s *Settings) {
 					r.guarded(n, f.CA)
 				}
 			}},
-			key{"signatures", r.signatures},
+			key{"signatures", func(n *yaml.Node) { r.signatures(n, &f.Signatures) }},
 		)
 		if len(r.problems) > before {
 			return
@@ -50,7 +50,7 @@ func (r *reader) fleets(n *yaml.Node, s *Settings) {
 		if len(r.problems) > before {
 			return
 		}
-		place := Fleet{Repo: f.Repo, Branch: f.Branch, Path: f.Path}
+		place := [3]string{f.Repo, f.Branch, f.Path}
 		switch {
 		case f.Repo == "":
 			r.at(n, "add repo: /srv/git/fleet.git", "a fleet has no repo")
@@ -90,15 +90,37 @@ func (r *reader) inside(n *yaml.Node, to *string) {
 	*to = path.Clean(s)
 }
 
-// signatures takes the one policy whose effect is built.
-func (r *reader) signatures(n *yaml.Node) {
-	r.fields(n, "fleets[].signatures", key{"policy", func(n *yaml.Node) {
-		var policy string
-		if r.text(n, "fleets[].signatures.policy", &policy) && policy != "none" {
-			r.at(n, "write none, and let only people whom you trust write to the repo",
-				"fleets[].signatures.policy %q is not built in this release", policy)
-		}
-	}})
+// signatures reads whose commits are followed.
+func (r *reader) signatures(n *yaml.Node, to *Signatures) {
+	before := len(r.problems)
+	r.fields(n, "fleets[].signatures",
+		key{"policy", func(n *yaml.Node) {
+			if !r.text(n, "fleets[].signatures.policy", &to.Policy) {
+				return
+			}
+			switch to.Policy {
+			case "none", "head", "every-commit":
+			case "forge":
+				r.at(n, "write every-commit, or none and protect the branch", "fleets[].signatures.policy %q is not built in this release", to.Policy)
+			default:
+				r.at(n, "choose one of none, head, every-commit", "fleets[].signatures.policy cannot be %q", to.Policy)
+			}
+		}},
+		key{"allowed_signers", func(n *yaml.Node) {
+			if r.path(n, "fleets[].signatures.allowed_signers", &to.AllowedSigners) {
+				r.guarded(n, to.AllowedSigners)
+			}
+		}},
+		key{"keys", func(n *yaml.Node) { r.guardedPaths(n, "fleets[].signatures.keys", &to.Keys) }},
+	)
+	named := to.AllowedSigners != "" || len(to.Keys) > 0
+	switch {
+	case len(r.problems) > before:
+	case to.Policy == "none" && named:
+		r.at(n, "add policy: every-commit", "fleets[].signatures names who may sign, and no commit has to be signed")
+	case to.Policy != "none" && !named:
+		r.at(n, "add allowed_signers: FILE, or keys: [FILE]", "fleets[].signatures does not say who may sign")
+	}
 }
 
 // holders reads people and their age recipients. Plugins are not taken: the

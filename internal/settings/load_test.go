@@ -65,8 +65,8 @@ func TestLoadReadsEveryKey(t *testing.T) {
 	want := Settings{
 		File: path,
 		Fleets: []Fleet{
-			{Repo: "file:///srv/git/fleet.git", Branch: "release/prod", Path: "fleets/acme", Interval: 30 * time.Second},
-			{Repo: filepath.Join(filepath.Dir(filepath.Dir(path)), "lab"), Branch: "main", Path: ".", Interval: time.Minute},
+			{Repo: "file:///srv/git/fleet.git", Branch: "release/prod", Path: "fleets/acme", Interval: 30 * time.Second, Signatures: Signatures{Policy: "none"}},
+			{Repo: filepath.Join(filepath.Dir(filepath.Dir(path)), "lab"), Branch: "main", Path: ".", Interval: time.Minute, Signatures: Signatures{Policy: "none"}},
 		},
 		Trust: Trust{
 			KnownHosts: in("known_hosts"),
@@ -142,8 +142,6 @@ notify: [{url: "x"}]
 		}
 	}
 	want := []string{
-		`2:195 fleets[].signatures.policy "every-commit" is not built in this release`,
-		`2:209 fleets[].signatures.allowed_signers is not built in this release`,
 		`6:3 trust.host_ca is not built in this release`,
 		`7:40 ssh.bastions is not built in this release`,
 		`10:1 http is not built in this release`,
@@ -232,6 +230,10 @@ func TestLoadRefuses(t *testing.T) {
 		"a port that is none":       {"fleets: [{repo: \"ssh://git@host:0/x\", ssh_key: k, known_hosts: k}]\n", "is not a port"},
 		"a repo that is an option":  {"fleets: [{repo: --upload-pack=x}]\n", "must not begin with a dash"},
 		"a relative URL":            {"fleets: [{repo: \"file://host/x\"}]\n", "not the URL of an absolute path"},
+		"a policy that is none":     {"fleets: [{repo: a, signatures: {policy: all}}]\n", "choose one of none, head, every-commit"},
+		"a policy of tomorrow":      {"fleets: [{repo: a, signatures: {policy: forge}}]\n", "is not built in this release"},
+		"signed by nobody":          {"fleets: [{repo: a, signatures: {policy: head}}]\n", "does not say who may sign"},
+		"signers and no policy":     {"fleets: [{repo: a, signatures: {allowed_signers: f}}]\n", "no commit has to be signed"},
 		"a ref as a branch":         {"fleets: [{repo: a, branch: refs/heads/main}]\n", "not the name of a branch"},
 		"a branch that climbs":      {"fleets: [{repo: a, branch: ../../x}]\n", "not the name of a branch"},
 		"a path out of the repo":    {"fleets: [{repo: a, path: ../b}]\n", "leads out of the repo"},

@@ -37,6 +37,15 @@ type Fleet struct {
 	TokenFile  string // file of https; empty: nobody in particular
 	Username   string // that goes with the token; empty: git
 	CA         string // PEM file that the certificate of https must be of; empty: those of this host
+
+	Signatures Signatures
+}
+
+// Signatures say which commits have to be signed, and by whom.
+type Signatures struct {
+	Policy         string   // none, head or every-commit
+	AllowedSigners string   // file, as ssh-keygen(1) describes it
+	Keys           []string // files of armored OpenPGP keys
 }
 
 // Trust says who a node is and how far a spec may go.

@@ -5,13 +5,12 @@ package settings
 // operator rely on it. Whoever builds one deletes its line.
 func unbuilt() map[string]string {
 	return map[string]string{
-		"forge":                               "plans are not yet posted on pull requests",
-		"webhook":                             "the repo is polled every fleets[].interval",
-		"drift_reports":                       "run `reconciler plan --detailed-exitcode` on a schedule of your own",
-		"notify":                              "watch the exit code and the log",
-		"http":                                "nothing listens yet",
-		"trust.host_ca":                       "use @cert-authority lines in trust.known_hosts",
-		"ssh.bastions":                        "run the reconciler where it reaches the nodes",
-		"fleets[].signatures.allowed_signers": "commits are not yet verified",
+		"forge":         "plans are not yet posted on pull requests",
+		"webhook":       "the repo is polled every fleets[].interval",
+		"drift_reports": "run `reconciler plan --detailed-exitcode` on a schedule of your own",
+		"notify":        "watch the exit code and the log",
+		"http":          "nothing listens yet",
+		"trust.host_ca": "use @cert-authority lines in trust.known_hosts",
+		"ssh.bastions":  "run the reconciler where it reaches the nodes",
 	}
 }
