@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 
@@ -71,10 +72,16 @@ func (r *Repo) Last() (string, bool, error) {
 	return h.String(), true, nil
 }
 
+// within bounds a fetch: a server that sends a little all the time is silent at no
+// time.
+const within = 10 * time.Minute
+
 // Fetch asks the remote for its branch, gets what is new, and returns the
 // commit that the branch stands at, which is on disk then. On an error what was
 // fetched before stands.
 func (r *Repo) Fetch(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("it took longer than %v", within))
+	defer cancel()
 	var tip plumbing.Hash
 	err := r.locked(ctx, func() (err error) {
 		tip, err = r.fetch(ctx)
