@@ -39,12 +39,12 @@ func (r *reader) remote(n *yaml.Node, f *Fleet) {
 	case strings.Contains(s, "://"):
 		r.at(n, "use https, ssh or file", "fleets[].repo %q: %s is not known as a way to a repo", withoutUser(s), scheme)
 	default:
-		if m := regexp.MustCompile(`^([A-Za-z0-9_][A-Za-z0-9_.-]*)@([A-Za-z0-9_.-]+):(.+)$`).FindStringSubmatch(s); m != nil {
+		if m := regexp.MustCompile(`^([A-Za-z0-9_][A-Za-z0-9_.-]*)@([A-Za-z0-9_][A-Za-z0-9_.-]*):([^-].*)$`).FindStringSubmatch(s); m != nil {
 			f.Repo, f.Host = s, Host{Scheme: "ssh", User: m[1], Name: m[2], Path: m[3]}
 			return
 		}
 		if strings.Contains(strings.SplitN(s, "/", 2)[0], ":") {
-			r.at(n, "write ssh://git@HOST/PATH", "fleets[].repo %q names no user", withoutUser(s))
+			r.at(n, "write ssh://git@HOST/PATH", "fleets[].repo %q is not USER@HOST:PATH", withoutUser(s))
 			return
 		}
 		r.path(n, "fleets[].repo", &f.Repo)

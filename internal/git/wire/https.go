@@ -51,6 +51,7 @@ func NewHTTPS(at string, o Options) *HTTPS {
 		Transport: &http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
 			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.Roots},
+			DisableCompression:     true, // what it sends is compressed, or small
 			MaxResponseHeaderBytes: maxHeader,
 			MaxIdleConns:           1,
 			IdleConnTimeout:        idle,
@@ -282,8 +283,11 @@ func (a *answer) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Close lets the connection serve the next request, if the answer was read to
+// nearly its end.
 func (a *answer) Close() error {
 	defer a.end()
+	_, _ = io.CopyN(io.Discard, a.http.Body, 4096) // more is not worth it
 	return a.http.Body.Close()
 }
 

@@ -17,7 +17,7 @@ import (
 
 const (
 	agent     = "reconciler"
-	maxAdvert = 64 << 20 // bytes of a list of refs
+	maxAdvert = 16 << 20 // bytes of a list of refs
 	maxNamed  = 10       // branches that are named to whoever misspelt one
 )
 

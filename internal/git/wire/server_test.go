@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/vaultfleet/reconciler/internal/git/wire"
@@ -85,6 +87,8 @@ type webServer struct {
 	// front answers in place of the backend, where it says so.
 	front func(w http.ResponseWriter, r *http.Request) (answered bool)
 
+	connections atomic.Int64 // that were made
+
 	mu       sync.Mutex
 	requests []string
 	sent     int // bytes of bodies
@@ -100,7 +104,13 @@ func serve(t testing.TB, r repository) *webServer {
 		Env:    []string{"GIT_PROJECT_ROOT=" + filepath.Dir(r.dir), "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_NOSYSTEM=1", "HOME=/nonexistent"},
 		Stderr: io.Discard,
 	}}
-	s.Server = httptest.NewTLSServer(s)
+	s.Server = httptest.NewUnstartedServer(s)
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			s.connections.Add(1)
+		}
+	}
+	s.StartTLS()
 	t.Cleanup(s.Close)
 	return s
 }

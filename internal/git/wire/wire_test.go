@@ -94,6 +94,9 @@ func TestAnUnchangedBranchCostsOneSmallRequest(t *testing.T) {
 			t.Errorf("poll %d: %q, %d bytes", i, requests, sent)
 		}
 	}
+	if n := web.connections.Load(); n != 1 {
+		t.Errorf("it took %d connections", n)
+	}
 }
 
 func TestALoginIsReadForEachRequestAndGoesNowhereElse(t *testing.T) {
