@@ -86,11 +86,14 @@ func (c clone) pull(ctx context.Context, up upstream, tip plumbing.Hash) (err er
 	}
 	defer func() { err = errors.Join(err, end()) }()
 	have := func(h plumbing.Hash) bool { return own.HasEncodedObject(h) == nil }
-	list, err := s.missing(ctx, tip, have)
+	if _, err := own.EncodedObject(plumbing.CommitObject, tip); have(tip) && err != nil {
+		return fmt.Errorf("object %s is no commit: %w", tip, err)
+	}
+	list, kinds, err := s.missing(ctx, tip, have)
 	if err != nil {
 		return err
 	}
-	if err := c.take(ctx, s.repo.Storer, list, nil); err != nil {
+	if err := c.take(ctx, wanted{s.repo.Storer, kinds, defaultLimits().Object}, list, nil); err != nil {
 		return fmt.Errorf("copy %d objects from %s: %w", len(list), s.path, err)
 	}
 	return c.setHead(tip)

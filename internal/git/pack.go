@@ -30,7 +30,7 @@ const (
 // take copies objects, and drops old packs for them. New packs are made beside
 // the clone and moved in when all are whole: a clone that held half of a commit
 // would never ask for the other half.
-func (c clone) take(ctx context.Context, from storer.EncodedObjectStorer, list, old []plumbing.Hash) error {
+func (c clone) take(ctx context.Context, from wanted, list, old []plumbing.Hash) error {
 	beside := c.beside()
 	err := durable.MakeFolder(filepath.Join(beside.dir, "objects", "pack"), 0o700)
 	if err == nil {
@@ -66,7 +66,7 @@ func (c clone) resume() error {
 
 // pack writes objects as packs, durably, and checks that each of them is there:
 // an object whose content is not what its name says is not.
-func (c clone) pack(ctx context.Context, from storer.EncodedObjectStorer, list []plumbing.Hash) error {
+func (c clone) pack(ctx context.Context, from wanted, list []plumbing.Hash) error {
 	for part := range slices.Chunk(list, batch) {
 		if err := c.packOne(ctx, from, part); err != nil {
 			return err
@@ -84,7 +84,7 @@ func (c clone) pack(ctx context.Context, from storer.EncodedObjectStorer, list [
 	return nil
 }
 
-func (c clone) packOne(ctx context.Context, from storer.EncodedObjectStorer, list []plumbing.Hash) error {
+func (c clone) packOne(ctx context.Context, from wanted, list []plumbing.Hash) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -92,16 +92,37 @@ func (c clone) packOne(ctx context.Context, from storer.EncodedObjectStorer, lis
 	if err != nil {
 		return err
 	}
-	_, err = packfile.NewEncoder(&obedient{ctx, out}, wholeObjects{from}, false).Encode(list, window)
+	_, err = packfile.NewEncoder(&obedient{ctx, out}, from, false).Encode(list, window)
 	if e := out.Close(); err == nil {
 		err = e
 	}
 	return err
 }
 
-// wholeObjects keeps go-git from copying deltas as they are: it would not find
-// those that the remote borrows from another repository.
-type wholeObjects struct{ storer.EncodedObjectStorer }
+// wanted are objects to copy, of which it may be known what they have to be. As it
+// is no more than an [storer.EncodedObjectStorer], go-git copies no deltas as they
+// are: it would not find those that the remote borrows from another repository.
+type wanted struct {
+	storer.EncodedObjectStorer
+	kinds map[plumbing.Hash]plumbing.ObjectType
+	most  int64 // bytes of one; 0: any
+}
+
+// EncodedObject implements [storer.EncodedObjectStorer]. A blob in whose place a
+// commit is copied would be half of a commit: what that needs is not looked for.
+func (w wanted) EncodedObject(kind plumbing.ObjectType, h plumbing.Hash) (plumbing.EncodedObject, error) {
+	obj, err := w.EncodedObjectStorer.EncodedObject(kind, h)
+	if err != nil {
+		return nil, err
+	}
+	if want, known := w.kinds[h]; known && obj.Type() != want {
+		return nil, fmt.Errorf("object %s is a %s and stands where a %s belongs", h, obj.Type(), want)
+	}
+	if w.most > 0 && obj.Size() > w.most {
+		return nil, fmt.Errorf("object %s has %d MiB, more than %d; keep the fleet in a repository of its own", h, obj.Size()>>20, w.most>>20)
+	}
+	return obj, nil
+}
 
 // sync makes the packs durable: go-git leaves that to chance.
 func (c clone) sync() error {
@@ -157,7 +178,7 @@ func (c clone) tidy(ctx context.Context) error {
 	if len(small) < maxPacks {
 		return nil
 	}
-	if err := c.take(ctx, own, list, small); err != nil {
+	if err := c.take(ctx, wanted{EncodedObjectStorer: own}, list, small); err != nil {
 		return fmt.Errorf("make the clone's packs one: %w", judge(err))
 	}
 	return nil

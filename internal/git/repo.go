@@ -27,7 +27,7 @@ var ErrUnread = errors.New("the local clone cannot be read")
 //
 //	lock     held by whoever writes
 //	remote   what is tracked; another URL or branch begins without a last commit
-//	repo     the clone
+//	repo     the clone; beside it what is fetched, until it is looked at
 //	damaged  there when somebody found the clone damaged
 //
 // It may be used by many goroutines and processes.
@@ -49,6 +49,9 @@ func Open(ctx context.Context, dir string, remote Remote) (*Repo, error) {
 	r := &Repo{dir: dir, remote: remote, up: up, limits: limits}
 	if err := durable.MakeFolder(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open the fleet repo: %w", err)
+	}
+	if r.prepared() {
+		return r, nil // whoever fetches right now may take long
 	}
 	if err := r.locked(ctx, r.prepare); err != nil {
 		return nil, fmt.Errorf("open the clone of the fleet repo at %s: %w", dir, err)
@@ -84,6 +87,9 @@ func (r *Repo) Fetch(ctx context.Context) (string, error) {
 	defer cancel()
 	var tip plumbing.Hash
 	err := r.locked(ctx, func() (err error) {
+		if err := errors.Join(os.RemoveAll(r.file("repo.fetched")), os.RemoveAll(r.file("repo.new.fetched"))); err != nil { // of who was killed
+			return err
+		}
 		tip, err = r.fetch(ctx)
 		return err
 	})
@@ -103,12 +109,23 @@ func (r *Repo) fetch(ctx context.Context) (plumbing.Hash, error) {
 	if err == nil {
 		return tip, nil
 	}
-	// A server gives only what a branch stands at, and this one may have moved
-	// while we asked.
-	if now, e := r.up.tip(ctx, r.remote); e == nil && now != tip {
-		return now, r.bring(ctx, now)
+	if !moved(err) {
+		return tip, err
 	}
-	return tip, err
+	if tip, err = r.up.tip(ctx, r.remote); err != nil {
+		return tip, err
+	}
+	return tip, r.bring(ctx, tip)
+}
+
+// moved says that a server does not give a commit, which it said a moment ago that
+// the branch stands at.
+func moved(err error) bool {
+	said, ok := errors.AsType[interface {
+		error
+		NotOurs() bool
+	}](err)
+	return ok && said.NotOurs()
 }
 
 // bring gets a commit into the clone, which is made anew where it is damaged.
@@ -167,6 +184,16 @@ func (r *Repo) rebuild(ctx context.Context, tip plumbing.Hash) error {
 	return nil
 }
 
+// prepared says that there is nothing to prepare.
+func (r *Repo) prepared() bool {
+	_, err := os.Stat(r.file("repo"))
+	tracks, other := os.ReadFile(r.file("remote"))
+	return err == nil && other == nil && string(tracks) == r.tracks()
+}
+
+// tracks is the text of the file that says what is tracked.
+func (r *Repo) tracks() string { return r.remote.URL + "\n" + r.remote.Branch + "\n" }
+
 // prepare finishes a swap that was cut short, and begins what is missing.
 func (r *Repo) prepare() error {
 	if _, err := os.Stat(r.file("repo")); lost(err) {
@@ -179,7 +206,7 @@ func (r *Repo) prepare() error {
 			return err
 		}
 	}
-	tracks := []byte(r.remote.URL + "\n" + r.remote.Branch + "\n")
+	tracks := []byte(r.tracks())
 	before, err := os.ReadFile(r.file("remote"))
 	if err == nil && string(before) == string(tracks) {
 		return nil
@@ -218,8 +245,13 @@ func (r *Repo) damaged() bool {
 	return err == nil
 }
 
+// waits bounds how long somebody waits for another who writes the clone.
+const waits = time.Minute
+
 func (r *Repo) locked(ctx context.Context, do func() error) error {
-	lock, err := flock.Wait(ctx, r.file("lock"))
+	waiting, cancel := context.WithTimeout(ctx, waits)
+	defer cancel()
+	lock, err := flock.Wait(waiting, r.file("lock"))
 	if err != nil {
 		return err
 	}

@@ -2,13 +2,10 @@ package git
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
 
@@ -104,58 +101,4 @@ func (s served) fetch(ctx context.Context, c, fetched clone, tip plumbing.Hash) 
 		from.path = "what the server sent"
 	}
 	return from, err
-}
-
-// receive gets the pack.
-func (s served) receive(ctx context.Context, into clone, want string, haves []string) error {
-	out, err := storage(into.dir).PackfileWriter()
-	if err != nil {
-		return err
-	}
-	limited := &packLimit{w: out, bytes: s.limits.Pack}
-	err = s.Pack(ctx, want, haves, limited)
-	if limited.failed != nil { // which the server's end may have wrapped
-		err = limited.failed
-	}
-	if closed := out.Close(); err == nil && closed != nil {
-		err = fmt.Errorf("the pack that the server sent cannot be read: %w", closed)
-	}
-	return err
-}
-
-// packLimit writes a pack until it is larger than one of a fleet repo may be.
-type packLimit struct {
-	w      io.Writer
-	bytes  int64 // that may still come
-	head   []byte
-	failed error
-}
-
-func (l *packLimit) Write(p []byte) (int, error) {
-	if l.bytes -= int64(len(p)); l.bytes < 0 {
-		l.failed = errors.New("the pack that the server sends is larger than one of a fleet repo may be; keep the fleet in a repository of its own")
-	}
-	if missing := packHeader - len(l.head); missing > 0 && l.failed == nil {
-		if l.head = append(l.head, p[:min(len(p), missing)]...); len(l.head) == packHeader {
-			l.failed = judgePack(l.head)
-		}
-	}
-	if l.failed != nil {
-		return 0, l.failed
-	}
-	return l.w.Write(p)
-}
-
-// packHeader is how many bytes say what a pack is (gitformat-pack(5)).
-const packHeader = 12
-
-func judgePack(head []byte) error {
-	objects := binary.BigEndian.Uint32(head[8:])
-	switch {
-	case !strings.HasPrefix(string(head), "PACK"):
-		return errors.New("what the server sends is not a pack")
-	case objects > maxObjects:
-		return fmt.Errorf("the pack that the server sends has %d objects, more than %d; keep the fleet in a repository of its own", objects, maxObjects)
-	}
-	return nil
 }

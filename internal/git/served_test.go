@@ -3,6 +3,7 @@ package git_test
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"io"
 	"os"
@@ -16,10 +17,11 @@ import (
 // served is an upstream behind a network: it hands out packs as git makes them.
 type served struct {
 	upstream
-	tip  func() string
-	pack func(pack []byte) []byte // what is made of it on the way
-	had  []string                 // that the last pack was asked for without
-	sent int                      // bytes of it
+	tip    func() string
+	pack   func(pack []byte) []byte // what is made of it on the way
+	strict bool                     // it gives what the branch stands at, and nothing else
+	had    []string                 // that the last pack was asked for without
+	sent   int                      // bytes of it
 }
 
 func (s *served) Tip(context.Context, string) (string, error) {
@@ -29,8 +31,11 @@ func (s *served) Tip(context.Context, string) (string, error) {
 	return s.git("rev-parse", "main"), nil
 }
 
-func (s *served) Pack(_ context.Context, _ string, haves []string, to io.Writer) error {
+func (s *served) Pack(_ context.Context, want string, haves []string, to io.Writer) error {
 	s.had = haves
+	if s.strict && want != s.git("rev-parse", "main") {
+		return notOurs{}
+	}
 	revs := s.git("rev-parse", "main") + "\n"
 	for _, h := range haves {
 		revs += "^" + h + "\n"
@@ -43,6 +48,11 @@ func (s *served) Pack(_ context.Context, _ string, haves []string, to io.Writer)
 	_, err := to.Write(pack)
 	return err
 }
+
+type notOurs struct{}
+
+func (notOurs) Error() string { return "the server says: not our ref" }
+func (notOurs) NotOurs() bool { return true }
 
 func clonedFrom(t *testing.T, s *served) (*git.Repo, string) {
 	t.Helper()
@@ -98,7 +108,7 @@ func TestWhatAServerSendsIsLookedAtBeforeItIsTaken(t *testing.T) {
 		tip  func() string
 		want string
 	}{
-		"nothing":               {pack: cut(0), want: "object not found"},
+		"nothing":               {pack: cut(0), want: "cannot be read"},
 		"a few bytes":           {pack: cut(3), want: "cannot be read"},
 		"half of it":            {pack: cut(50), want: "cannot be read"},
 		"all but the end":       {pack: cut(98), want: "cannot be read"},
@@ -134,6 +144,51 @@ func TestWhatAServerSendsIsLookedAtBeforeItIsTaken(t *testing.T) {
 	s.git("--git-dir="+filepath.Join(dir, "repo"), "fsck", "--full", "--strict")
 }
 
+// TestABombIsNotSetOff: what is small on the way and large in memory is refused by
+// what it says to be.
+func TestABombIsNotSetOff(t *testing.T) {
+	s := &served{upstream: newUpstream(t)}
+	one := s.commit("one", fleet())
+	r, _ := clonedFrom(t, s)
+	fetch(t, r)
+	s.commit("large", map[string]string{"zeros": strings.Repeat("\x00", 65<<20)})
+	if got, err := r.Fetch(t.Context()); err == nil || !strings.Contains(err.Error(), "an object of it has 65 MiB, more than 64") || s.sent > 1<<20 {
+		t.Errorf("%s by %d bytes: %v", got, s.sent, err)
+	}
+	s.git("reset", "-q", "--hard", one)
+	half := strings.Repeat("0", 40<<20)
+	two := s.commit("two", map[string]string{"a": half})
+	if got := fetch(t, r); got != two {
+		t.Errorf("fetched %s", got)
+	}
+	s.commit("a delta that makes much of little", map[string]string{"a": half + half})
+	if got, err := r.Fetch(t.Context()); err == nil || !strings.Contains(err.Error(), "an object of it has 80 MiB") {
+		t.Errorf("%s: %v", got, err)
+	}
+}
+
+// TestHalfOfACommitIsNotTaken: an object that stands for a file and is a commit
+// would bring nothing of what that commit needs.
+func TestHalfOfACommitIsNotTaken(t *testing.T) {
+	u := newUpstream(t)
+	first := u.commit("first", fleet())
+	r, _ := cloned(t, u)
+	fetch(t, r)
+	hidden := u.git("commit-tree", "-p", first, "-m", "hidden", u.gitInput("100644 blob "+u.blob("hidden")+"\tf\n", "mktree"))
+	raw, err := hex.DecodeString(hidden)
+	must(t, err)
+	tree := u.gitInput("100644 clusters\x00"+string(raw), "hash-object", "-t", "tree", "-w", "--literally", "--stdin")
+	u.git("update-ref", "refs/heads/main", u.gitInput("tree "+tree+"\nauthor A <a@example.com> 1 +0000\ncommitter A <a@example.com> 1 +0000\n\nforged\n", "hash-object", "-t", "commit", "-w", "--stdin"))
+	if got, err := r.Fetch(t.Context()); err == nil || !strings.Contains(err.Error(), "is a commit and stands where a blob belongs") {
+		t.Errorf("%s %v", got, err)
+	}
+	u.git("update-ref", "refs/heads/main", hidden)
+	if got := fetch(t, r); got != hidden {
+		t.Errorf("fetched %s", got)
+	}
+	expect(t, at(t, r, hidden), map[string]string{"f": "hidden"})
+}
+
 func TestABranchThatMovesMeanwhileIsAskedForAgain(t *testing.T) {
 	s := &served{upstream: newUpstream(t)}
 	s.commit("one", fleet())
@@ -142,6 +197,7 @@ func TestABranchThatMovesMeanwhileIsAskedForAgain(t *testing.T) {
 	asked, gone := 0, s.commit("two", map[string]string{"two": "2"})
 	s.git("reset", "-q", "--hard", "HEAD~1")
 	other := s.commit("other", map[string]string{"other": "1"})
+	s.strict = true
 	s.tip = func() string {
 		if asked++; asked == 1 {
 			return gone

@@ -79,37 +79,37 @@ func (s *source) branches() string {
 }
 
 // missing lists all objects that a commit needs and that we do not have, with
-// its whole history. What we have, we have with all that it needs.
-func (s *source) missing(ctx context.Context, tip plumbing.Hash, have func(plumbing.Hash) bool) ([]plumbing.Hash, error) {
+// its whole history, and what each of them has to be. What we have, we have with all that it needs.
+func (s *source) missing(ctx context.Context, tip plumbing.Hash, have func(plumbing.Hash) bool) ([]plumbing.Hash, map[plumbing.Hash]plumbing.ObjectType, error) {
 	shallow, err := s.repo.Storer.Shallow()
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", s.path, err)
+		return nil, nil, fmt.Errorf("read %s: %w", s.path, err)
 	}
 	if len(shallow) > 0 {
-		return nil, fmt.Errorf("%s is a shallow clone, its history is cut; run `git fetch --unshallow` there", s.path)
+		return nil, nil, fmt.Errorf("%s is a shallow clone, its history is cut; run `git fetch --unshallow` there", s.path)
 	}
-	w := walk{source: s, ctx: ctx, have: have, seen: map[plumbing.Hash]bool{}}
+	w := walk{source: s, ctx: ctx, have: have, kinds: map[plumbing.Hash]plumbing.ObjectType{}}
 	commits := []plumbing.Hash{tip}
 	for len(commits) > 0 {
 		h := commits[len(commits)-1]
 		commits = commits[:len(commits)-1]
-		fresh, err := w.take(h)
+		fresh, err := w.take(h, plumbing.CommitObject)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if !fresh {
 			continue
 		}
 		c, err := object.GetCommit(s.repo.Storer, h)
 		if err != nil {
-			return nil, s.broken("commit", h, err)
+			return nil, nil, s.broken("commit", h, err)
 		}
 		if err := w.tree(c.TreeHash, 0); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		commits = append(commits, c.ParentHashes...)
 	}
-	return w.list, nil
+	return w.list, w.kinds, nil
 }
 
 func (s *source) broken(what string, h plumbing.Hash, err error) error {
@@ -121,13 +121,18 @@ type walk struct {
 	*source
 	ctx  context.Context
 	have func(plumbing.Hash) bool
-	seen map[plumbing.Hash]bool
-	list []plumbing.Hash
+	// kinds are what the objects that were seen have to be, by where they stand.
+	kinds map[plumbing.Hash]plumbing.ObjectType
+	list  []plumbing.Hash
 }
 
 // take notes an object. True: it is new, so look at what it needs.
-func (w *walk) take(h plumbing.Hash) (bool, error) {
-	if w.seen[h] || w.have(h) {
+func (w *walk) take(h plumbing.Hash, kind plumbing.ObjectType) (bool, error) {
+	before, seen := w.kinds[h]
+	if seen && before != kind {
+		return false, fmt.Errorf("object %s of %s stands where a %s belongs, and where a %s does", h, w.path, before, kind)
+	}
+	if seen || w.have(h) {
 		return false, nil
 	}
 	if err := w.ctx.Err(); err != nil {
@@ -136,7 +141,7 @@ func (w *walk) take(h plumbing.Hash) (bool, error) {
 	if len(w.list) == maxObjects {
 		return false, fmt.Errorf("%s needs more than %d objects; keep the fleet in a repository of its own", w.path, maxObjects)
 	}
-	w.seen[h] = true
+	w.kinds[h] = kind
 	w.list = append(w.list, h)
 	return true, nil
 }
@@ -145,7 +150,7 @@ func (w *walk) tree(h plumbing.Hash, depth int) error {
 	if depth > 1000 { // beyond any honest tree; At is stricter
 		return fmt.Errorf("%s holds a tree deeper than %d folders", w.path, depth)
 	}
-	if fresh, err := w.take(h); err != nil || !fresh {
+	if fresh, err := w.take(h, plumbing.TreeObject); err != nil || !fresh {
 		return err
 	}
 	t, err := object.GetTree(w.repo.Storer, h)
@@ -158,7 +163,7 @@ func (w *walk) tree(h plumbing.Hash, depth int) error {
 			err = w.tree(e.Hash, depth+1)
 		case filemode.Submodule: // a commit of another repository
 		default:
-			_, err = w.take(e.Hash)
+			_, err = w.take(e.Hash, plumbing.BlobObject)
 		}
 		if err != nil {
 			return err

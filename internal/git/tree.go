@@ -20,16 +20,18 @@ import (
 
 // limits are what a fleet repo may hold. What is beyond is an error.
 type limits struct {
-	Pack  int64 // bytes that one fetch brings
-	File  int64 // bytes of a file
-	Files int   // files and folders of a commit
-	Path  int   // bytes of a path
-	Depth int   // folders above a file
+	Pack    int64 // bytes that one fetch brings
+	Object  int64 // bytes of one object that is fetched
+	Objects int64 // bytes of all that one fetch brings
+	File    int64 // bytes of a file
+	Files   int   // files and folders of a commit
+	Path    int   // bytes of a path
+	Depth   int   // folders above a file
 }
 
 // defaultLimits fit a fleet of 10,000 nodes with a certificate and a key each.
 func defaultLimits() limits {
-	return limits{Pack: 1 << 30, File: 1 << 20, Files: 100_000, Path: 255, Depth: 32}
+	return limits{Pack: 1 << 30, Object: 64 << 20, Objects: 4 << 30, File: 1 << 20, Files: 100_000, Path: 255, Depth: 32}
 }
 
 const (

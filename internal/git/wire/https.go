@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,7 +38,8 @@ type Options struct {
 // goroutines.
 type HTTPS struct {
 	Options
-	client *http.Client
+	client     *http.Client
+	configured string // URL
 
 	mu   sync.Mutex
 	base string // where the repository was found to be
@@ -46,7 +48,8 @@ type HTTPS struct {
 
 // NewHTTPS is a repository at a URL. Nothing is sent yet.
 func NewHTTPS(at string, o Options) *HTTPS {
-	return &HTTPS{Options: o, base: strings.TrimSuffix(at, "/"), client: &http.Client{
+	at = strings.TrimSuffix(at, "/")
+	return &HTTPS{Options: o, configured: at, base: at, client: &http.Client{
 		CheckRedirect: sameHost,
 		Transport: &http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
@@ -60,23 +63,29 @@ func NewHTTPS(at string, o Options) *HTTPS {
 
 // Tip is what a ref stands at.
 func (h *HTTPS) Tip(ctx context.Context, ref string) (string, error) {
-	if _, v2 := h.place(); v2 {
-		tip, err := h.listRef(ctx, ref)
-		var none *NoRefError
-		var busy *BusyError
-		if err == nil || errors.As(err, &none) || errors.As(err, &busy) || ctx.Err() != nil {
-			return tip, err
-		}
-		h.settle("", false) // it may be another server by now
+	tip, err := h.tip(ctx, ref)
+	return tip, tame(err)
+}
+
+func (h *HTTPS) tip(ctx context.Context, ref string) (string, error) {
+	if _, v2 := h.place(); !v2 {
+		return h.meet(ctx, ref)
 	}
-	return h.meet(ctx, ref)
+	tip, err := h.listRef(ctx, ref)
+	if _, none := errors.AsType[*NoRefError](err); err == nil || none {
+		return tip, err
+	}
+	h.settle(h.configured, false) // it may be another server by now, or elsewhere
+	if _, odd := errors.AsType[errSurprise](err); odd || gone(err) {
+		return h.meet(ctx, ref)
+	}
+	return "", err
 }
 
 // meet asks for the first time: a server that knows protocol version 2 says so,
 // and another one lists its refs.
 func (h *HTTPS) meet(ctx context.Context, ref string) (string, error) {
-	base, _ := h.place()
-	answer, err := h.ask(ctx, http.MethodGet, base+"/info/refs?service="+service, nil, true)
+	answer, err := h.ask(ctx, http.MethodGet, h.configured+"/info/refs?service="+service, nil, true)
 	if err != nil {
 		return "", err
 	}
@@ -85,54 +94,50 @@ func (h *HTTPS) meet(ctx context.Context, ref string) (string, error) {
 	if _, err := io.Copy(&head, io.LimitReader(answer, 4096)); err != nil {
 		return "", answer.plain(err)
 	}
+	base := answer.base(h.configured)
 	if speaksV2(head.Bytes()) {
-		h.settle(answer.base(), true)
+		h.settle(base, true)
 		return h.listRef(ctx, ref)
 	}
 	if !strings.HasPrefix(answer.kind(), "application/x-"+service+"-advertisement") {
 		return "", errors.New("it answers, and not as a git repository does: is the URL that of `git clone`?")
 	}
-	h.settle(answer.base(), false)
-	return advertised(io.MultiReader(&head, answer), ref)
+	h.settle(base, false)
+	tip, err := readRefs(io.MultiReader(&head, answer), ref)
+	return tip, answer.plain(err)
 }
 
 // listRef asks for one ref by protocol version 2, and, where it is not there, for
 // the branches that are.
 func (h *HTTPS) listRef(ctx context.Context, ref string) (string, error) {
-	refs, err := h.list(ctx, ref)
-	if err != nil {
-		return "", err
+	tip, err := h.list(ctx, ref, ref)
+	if _, none := errors.AsType[*NoRefError](err); none {
+		return h.list(ctx, "refs/heads/", ref)
 	}
-	if tip, ok := refs[ref]; ok {
-		return tip, nil
-	}
-	if refs, err = h.list(ctx, "refs/heads/"); err != nil {
-		return "", err
-	}
-	var there []string
-	for name := range refs {
-		there = append(there, name)
-	}
-	return "", noRef(ref, there)
+	return tip, err
 }
 
-func (h *HTTPS) list(ctx context.Context, prefix string) (map[string]string, error) {
+func (h *HTTPS) list(ctx context.Context, prefix, ref string) (string, error) {
 	request, err := listOf(prefix)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	base, _ := h.place()
 	answer, err := h.ask(ctx, http.MethodPost, base+"/"+service, request, true)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	defer answer.Close()
-	refs, err := listed(answer)
-	return refs, answer.plain(err)
+	tip, err := readRefs(answer, ref)
+	return tip, answer.plain(err)
 }
 
 // Pack gets all that a commit needs beyond what is had, as a pack.
 func (h *HTTPS) Pack(ctx context.Context, want string, haves []string, to io.Writer) error {
+	return tame(h.pack(ctx, want, haves, to))
+}
+
+func (h *HTTPS) pack(ctx context.Context, want string, haves []string, to io.Writer) error {
 	request, err := order(want, haves)
 	if err != nil {
 		return err
@@ -155,14 +160,11 @@ func (h *HTTPS) place() (base string, v2 bool) {
 	return h.base, h.v2
 }
 
-// settle notes where the repository is; "" is where it was.
+// settle notes where the repository is, and what is spoken there.
 func (h *HTTPS) settle(base string, v2 bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if base != "" {
-		h.base = base
-	}
-	h.v2 = v2
+	h.base, h.v2 = base, v2
 }
 
 // ask sends a request; what comes back is an answer with content.
@@ -237,29 +239,49 @@ func (e *BusyError) Error() string {
 // RetryAfter is how long to wait, if the server says it.
 func (e *BusyError) RetryAfter() time.Duration { return e.After }
 
+// statusError is an answer that says no.
+type statusError struct {
+	status int
+	what   string // to do
+}
+
+func (e *statusError) Error() string {
+	return fmt.Sprintf("%d %s%s", e.status, http.StatusText(e.status), e.what)
+}
+
+// gone says that an answer means that the repository is elsewhere, or that this is
+// not spoken there any more.
+func gone(err error) bool {
+	e, ok := errors.AsType[*statusError](err)
+	return ok && slices.Contains([]int{400, 404, 405, 410, 415}, e.status)
+}
+
 // refused says what an answer without content means.
 func refused(got *http.Response, loggedIn bool) error {
-	status := fmt.Sprintf("%d %s", got.StatusCode, http.StatusText(got.StatusCode))
+	after := wait(got.Header.Get("Retry-After"), time.Now())
+	if after > 0 || got.StatusCode == http.StatusTooManyRequests || got.StatusCode == http.StatusServiceUnavailable {
+		return &BusyError{got.StatusCode, after}
+	}
+	e := &statusError{status: got.StatusCode}
 	switch got.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		if !loggedIn {
-			return fmt.Errorf("%s: it wants to know who we are; give token_file", status)
+		e.what = ": it wants to know who we are; give token_file"
+		if loggedIn {
+			e.what = ": does token_file hold a token that may read this repository, and has it expired?"
 		}
-		return fmt.Errorf("%s: does token_file hold a token that may read this repository, and has it expired?", status)
 	case http.StatusNotFound:
-		return fmt.Errorf("%s: there is no such repository, or this login may not see it", status)
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		return &BusyError{got.StatusCode, wait(got.Header.Get("Retry-After"), time.Now())}
+		e.what = ": there is no such repository, or this login may not see it"
 	}
-	return errors.New(status)
+	return e
 }
 
 // wait is how long Retry-After asks for (RFC 9110 §10.2.3), 0 where it says
 // nothing of use.
 func wait(header string, now time.Time) time.Duration {
 	var d time.Duration
-	if seconds, err := strconv.Atoi(header); err == nil {
-		d = time.Duration(min(seconds, int(longestWait/time.Second))) * time.Second
+	seconds, err := strconv.ParseUint(header, 10, 64)
+	if err == nil || errors.Is(err, strconv.ErrRange) {
+		d = time.Duration(min(seconds, uint64(longestWait/time.Second))) * time.Second
 	} else if at, err := http.ParseTime(header); err == nil {
 		d = at.Sub(now)
 	}
@@ -293,11 +315,15 @@ func (a *answer) Close() error {
 
 func (a *answer) kind() string { return a.http.Header.Get("Content-Type") }
 
-// base is the repository's URL by the request that was answered in the end.
-func (a *answer) base() string {
+// base is the repository's URL by the request that was answered in the end, or
+// what was asked where that is not one of a repository.
+func (a *answer) base(asked string) string {
 	at := *a.http.Request.URL
-	at.RawQuery = ""
-	return strings.TrimSuffix(at.String(), "/info/refs")
+	at.RawQuery, at.Fragment, at.User = "", "", nil
+	if base, ok := strings.CutSuffix(at.String(), "/info/refs"); ok {
+		return base
+	}
+	return asked
 }
 
 // plain is an error of net/http without the URL that it was about, which may hold

@@ -20,7 +20,8 @@ type SSH struct {
 
 // Tip is what a ref stands at.
 func (s SSH) Tip(ctx context.Context, ref string) (string, error) {
-	return s.converse(ctx, []byte("0000"), func(from io.Reader) (string, error) { return advertised(from, ref) })
+	tip, err := s.converse(ctx, []byte("0000"), func(from io.Reader) (string, error) { return readRefs(from, ref) })
+	return tip, tame(err)
 }
 
 // Pack gets all that a commit needs beyond what is had, as a pack.
@@ -32,12 +33,12 @@ func (s SSH) Pack(ctx context.Context, want string, haves []string, to io.Writer
 	_, err = s.converse(ctx, request, func(from io.Reader) (string, error) {
 		// It lists its refs before it has heard what is wanted.
 		var none *NoRefError
-		if _, err := advertised(from, ""); err != nil && !errors.As(err, &none) {
+		if _, err := readRefs(from, ""); err != nil && !errors.As(err, &none) {
 			return "", err
 		}
 		return "", receive(from, to)
 	})
-	return err
+	return tame(err)
 }
 
 var errEnough = errors.New("enough was heard")
@@ -56,6 +57,9 @@ func (s SSH) converse(ctx context.Context, request []byte, read func(from io.Rea
 	}()
 	answer, err := read(out)
 	out.CloseWithError(errEnough)
+	if err == nil {
+		end() // whatever the host still does is of no use
+	}
 	if ran := <-ended; err != nil && ran != nil && !errors.Is(ran, errEnough) {
 		return "", ran // which says more than that an answer was cut
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/vaultfleet/reconciler/internal/git/wire"
 )
@@ -171,7 +172,7 @@ func TestWhatServersSayInsteadIsTold(t *testing.T) {
 				w.Header().Set(header[0], header[1])
 			}
 			w.WriteHeader(code)
-			fmt.Fprint(w, "<html>canary\x1b[31m</html>")
+			fmt.Fprint(w, "<html>\x1b[31m</html>")
 		}
 	}
 	body := func(kind, text string) http.HandlerFunc {
@@ -191,9 +192,9 @@ func TestWhatServersSayInsteadIsTold(t *testing.T) {
 		"busy":                  {status(429, "Retry-After", "120"), "asks to be left alone for 2m0s"},
 		"down":                  {status(503), "503 Service Unavailable"},
 		"a page":                {status(200), "not as a git repository does"},
-		"nothing":               {body(advert, ""), "the server said nothing"},
+		"nothing":               {body(advert, ""), "has no end"},
 		"half a line":           {body(advert, "001e# service=git-upl"), "read its list of refs"},
-		"an error line":         {body(advert, pkt("ERR no\x1b[31m access")), `the server says: "no\x1b[31m access"`},
+		"an error line":         {body(advert, pkt("ERR no\x1b[31m access")), "the server says: no·[31m access"},
 		"a length that is none": {body(advert, "zzzz"), "read its list of refs"},
 		"a loop": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, r.URL.RequestURI(), http.StatusFound)
@@ -212,6 +213,12 @@ func TestWhatServersSayInsteadIsTold(t *testing.T) {
 			}
 			body("", pkt("../../etc/x y\n")+"0000")(w, r)
 		}, "is not a ref"},
+		"a page of words that steer": {body(advert, pkt("no\x1b[31m ref\n")), "is not a ref"},
+		"a host with a name that steers": {func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Location", "https://%C2%9Bcanary"+strings.Repeat("x", 5000)+"/x")
+			w.WriteHeader(http.StatusFound)
+		}, "it redirects to"},
+		"too often, by another status": {status(403, "Retry-After", "60"), "asks to be left alone for 1m0s"},
 	} {
 		web := serve(t, r)
 		web.front = func(w http.ResponseWriter, r *http.Request) bool {
@@ -219,7 +226,7 @@ func TestWhatServersSayInsteadIsTold(t *testing.T) {
 			return true
 		}
 		_, err := web.open(t, r, wire.Options{}).Tip(t.Context(), branch)
-		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "canary") || strings.Contains(err.Error(), "\x1b") {
+		if err == nil || !strings.Contains(err.Error(), c.want) || strings.ContainsFunc(err.Error(), unicode.IsControl) || len(err.Error()) > 2100 {
 			t.Errorf("%s: %v; want %q", name, err, c.want)
 		}
 	}
@@ -227,7 +234,7 @@ func TestWhatServersSayInsteadIsTold(t *testing.T) {
 
 func TestHowLongABusyServerAsksForIsBounded(t *testing.T) {
 	for header, want := range map[string]time.Duration{
-		"": 0, "7": 7 * time.Second, "-7": 0, "soon": 0, "999999999": time.Hour,
+		"": 0, "7": 7 * time.Second, "-7": 0, "soon": 0, "999999999": time.Hour, "99999999999999999999": time.Hour,
 		time.Now().Add(-time.Minute).UTC().Format(http.TimeFormat): 0,
 	} {
 		web := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -242,6 +249,75 @@ func TestHowLongABusyServerAsksForIsBounded(t *testing.T) {
 		}
 		s.Close()
 		web.Close()
+	}
+}
+
+// TestARedirectIsForOneConversation: where a repository was for a while, it is not
+// looked for for good.
+func TestARedirectIsForOneConversation(t *testing.T) {
+	r := newRepository(t)
+	tip := r.commit("main", "one")
+	web := serve(t, r)
+	away := true
+	web.front = func(w http.ResponseWriter, r *http.Request) bool {
+		elsewhere := strings.HasPrefix(r.URL.Path, "/elsewhere")
+		switch {
+		case elsewhere && away:
+			r.URL.Path = strings.TrimPrefix(r.URL.Path, "/elsewhere")
+			return false
+		case elsewhere:
+			http.NotFound(w, r)
+			return true
+		case away && r.Method == http.MethodGet:
+			http.Redirect(w, r, "/elsewhere"+r.URL.RequestURI(), http.StatusFound)
+			return true
+		}
+		return false
+	}
+	s := web.open(t, r, wire.Options{})
+	for _, away = range []bool{true, true, false, false} {
+		if got, err := s.Tip(t.Context(), branch); err != nil || got != tip {
+			t.Errorf("away: %v: %s %v", away, got, err)
+		}
+	}
+}
+
+func TestAServerSaysThatItDoesNotGiveACommit(t *testing.T) {
+	r := newRepository(t)
+	r.commit("main", "one")
+	for name, s := range ways(t, r) {
+		err := s.Pack(t.Context(), strings.Repeat("a", 40), nil, io.Discard)
+		no, ok := errors.AsType[interface {
+			error
+			NotOurs() bool
+		}](err)
+		if !ok || !no.NotOurs() {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestWhatComesBesideAPackHasAnEnd too.
+func TestWhatComesBesideAPackHasAnEnd(t *testing.T) {
+	refs := pkt(strings.Repeat("a", 40)+" refs/heads/main\x00ofs-delta\n") + "0000"
+	for name, flood := range map[string]string{"acks": pkt("ACK " + strings.Repeat("a", 40) + "\n"), "refs": ""} {
+		s := wire.SSH{Path: "/x", Run: func(_ context.Context, _ string, _ io.Reader, out io.Writer) error {
+			if _, err := io.WriteString(out, map[bool]string{true: refs}[flood != ""]); err != nil {
+				return err
+			}
+			for {
+				line := flood
+				if line == "" {
+					line = strings.Repeat(pkt(strings.Repeat("a", 40)+" refs/heads/x\n"), 1000)
+				}
+				if _, err := io.WriteString(out, line); err != nil {
+					return err
+				}
+			}
+		}}
+		if err := s.Pack(t.Context(), strings.Repeat("a", 40), nil, io.Discard); err == nil {
+			t.Errorf("%s: it ended well", name)
+		}
 	}
 }
 
@@ -293,7 +369,7 @@ func TestAHostThatRunsNothingIsTold(t *testing.T) {
 			_, err := io.WriteString(out, "Welcome to the host\n")
 			return err
 		}, "read its list of refs"},
-		"it says nothing": {func(context.Context, string, io.Reader, io.Writer) error { return nil }, "the server said nothing"},
+		"it says nothing": {func(context.Context, string, io.Reader, io.Writer) error { return nil }, "has no end"},
 	} {
 		s := wire.SSH{Path: "/srv/fleet.git", Run: c.run}
 		if _, err := s.Tip(t.Context(), branch); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -307,10 +383,11 @@ func TestAHostThatRunsNothingIsTold(t *testing.T) {
 
 // FuzzConversation: whatever a server says is an answer or an error.
 func FuzzConversation(f *testing.F) {
+	refs := pkt(strings.Repeat("a", 40)+" refs/heads/main\x00ofs-delta\n") + "0000"
 	for _, seed := range []string{
-		"", "0000", "zzzz", "001e# service=git-upload-pack\n0000",
-		"003d" + strings.Repeat("a", 40) + " refs/heads/main\n0000",
-		"0008NAK\n0009\x01PACK0000", "0008NAK\n0006\x03x0000", "0038ACK " + strings.Repeat("a", 40) + "\n0000", "0009ERR x",
+		"", "0000", "zzzz", pkt("# service=git-upload-pack\n") + "0000" + refs, refs, pkt("ERR x"),
+		refs + pkt("NAK\n") + pkt("\x01PACK") + "0000", refs + pkt("NAK\n") + pkt("\x03x") + "0000", refs + pkt("ACK "+strings.Repeat("a", 40)+"\n") + pkt("\x02x") + "0000",
+		refs + strings.Repeat(pkt("NAK\n"), 20), refs + pkt("ERR upload-pack: not our ref"),
 	} {
 		f.Add([]byte(seed))
 	}
@@ -319,9 +396,14 @@ func FuzzConversation(f *testing.F) {
 			_, _ = out.Write(said) // whoever reads may have had enough
 			return nil
 		}}
-		if tip, err := s.Tip(t.Context(), branch); err == nil && len(tip) != 40 {
+		tip, err := s.Tip(t.Context(), branch)
+		if err == nil && len(tip) != 40 {
 			t.Errorf("a tip of %q", tip)
 		}
-		_ = s.Pack(t.Context(), strings.Repeat("a", 40), nil, io.Discard)
+		for _, err := range []error{err, s.Pack(t.Context(), strings.Repeat("a", 40), nil, io.Discard)} {
+			if err != nil && (len(err.Error()) > 2100 || strings.ContainsFunc(err.Error(), unicode.IsControl)) {
+				t.Errorf("it tells %q", err)
+			}
+		}
 	})
 }
