@@ -45,6 +45,7 @@ func mayImport() map[string][]string {
 		"internal/git/wire":  {},
 		"internal/admission": {"internal/store/durable"},
 		"internal/release":   {"pkg/desired", "internal/lease/flock", "internal/store/durable"},
+		"internal/signature": {}, // of a commit's bytes, wherever they come from
 
 		"internal/store":         {"pkg/diff", "internal/lease/flock", "internal/store/durable"},
 		"internal/lease":         {"pkg/diff", "internal/lease/flock", "internal/store/durable"},
@@ -115,11 +116,12 @@ func foreign(room string, allowed []string, file *ast.File) []string {
 	return wrong
 }
 
-// TestPlanningIsPure holds the two rooms that a plan comes from to values: time
-// comes in as one, and nothing is looked up, waited for or done at once.
-func TestPlanningIsPure(t *testing.T) {
+// TestJudgingIsPure holds the two rooms that a plan comes from, and the one that
+// says who signed, to values: time comes in as one, and nothing is looked up,
+// waited for or done at once.
+func TestJudgingIsPure(t *testing.T) {
 	all := sources(t)
-	for _, room := range []string{"pkg/desired", "pkg/diff"} {
+	for _, room := range []string{"pkg/desired", "pkg/diff", "internal/signature"} {
 		if len(all[room]) == 0 {
 			t.Fatalf("no files in %s", room)
 		}
