@@ -107,3 +107,25 @@ func TestWhoSignedAndWhyNot(t *testing.T) {
 		t.Errorf("by a clock that is wrong: %v", err)
 	}
 }
+
+// Signers of both kinds are held together.
+func TestSignersOfBothKindsCount(t *testing.T) {
+	r, alice := newRepo(t), newKey(t, "alice", "-t", "ed25519")
+	bob := newEntity(t, "bob", 0)
+	keys, err := signature.ParseKeyring([]byte(public(t, bob)))
+	must(t, err)
+	signers := allow(t, "alice "+alice.public).And(keys)
+	plain := r.unsigned()
+	bySSH, byPGP := with(plain, alice.sign(t, plain)), with(plain, armored(t, "PGP SIGNATURE", detached(t, bob, plain)))
+	for kind, commit := range map[signature.Kind][]byte{signature.SSH: bySSH, signature.OpenPGP: byPGP} {
+		if signer, err := signers.Verify(commit, now()); err != nil || signer.Kind != kind {
+			t.Errorf("%s: %+v, %v", kind, signer, err)
+		}
+	}
+	if _, err := keys.Verify(bySSH, now()); fault(err) != signature.FaultUnknown {
+		t.Errorf("by an SSH key, where only OpenPGP keys are trusted: %v", err)
+	}
+	if _, err := allow(t, "alice "+alice.public).Verify(byPGP, now()); fault(err) != signature.FaultUnknown {
+		t.Errorf("by an OpenPGP key, where only SSH keys are trusted: %v", err)
+	}
+}

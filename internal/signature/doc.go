@@ -6,14 +6,16 @@
 // differently is refused, whoever signed it.
 //
 // Whose signatures count comes from files of this host: OpenSSH's allowed
-// signers. To take a key back, take it out of its file. The tests ask git about
-// each case, and name the reason where our verdict is another.
+// signers, and OpenPGP public keys. To take a key back, take it out of its
+// file. The tests ask git about each case, and name the reason where our
+// verdict is another: stricter in many, milder in two.
 //
-// It knows commit objects and SSHSIG (PROTOCOL.sshsig of OpenSSH). It must not
-// know repos, nor which commits have to be signed and by whom, nor the clock:
-// when it is comes in as a value.
+// It knows commit objects, SSHSIG (PROTOCOL.sshsig of OpenSSH) and OpenPGP (RFC
+// 9580). It must not know repos, nor which commits have to be signed and by
+// whom, nor the clock: when it is comes in as a value.
 //
 //	signers, err := signature.ParseAllowedSigners(text, time.Local)
-//	signer, err := signers.Verify(commit, now)
+//	keys, err := signature.ParseKeyring(armored)
+//	signer, err := signers.And(keys).Verify(commit, now)
 //	fmt.Println(signer) // SHA256:6ewyJ2uB… ("alice@example.com")
 package signature

@@ -189,7 +189,7 @@ func armorForgeries(t testing.TB, r repo, alice key) []forgery {
 		{name: "too long", commit: with(plain, lines[0]+"\n"+strings.Repeat(lines[1]+"\n", 300)+second), fault: signature.FaultMalformed},
 		{name: "an X.509 signature", commit: with(plain, "-----BEGIN SIGNED MESSAGE-----\nMIAG\n-----END SIGNED MESSAGE-----\n"), fault: signature.FaultUnsupported},
 		{name: "an OpenPGP message", commit: with(plain, "-----BEGIN PGP MESSAGE-----\n\nMIAG\n-----END PGP MESSAGE-----\n"), fault: signature.FaultMalformed},
-		{name: "an SSH signature in an OpenPGP armor", commit: with(plain, strings.ReplaceAll(armor, "SSH", "PGP")), fault: signature.FaultUnsupported},
+		{name: "an SSH signature in an OpenPGP armor", commit: with(plain, strings.ReplaceAll(armor, "SSH", "PGP")), fault: signature.FaultMalformed},
 		{name: "a key", commit: with(plain, alice.public), fault: signature.FaultMalformed},
 	}
 }

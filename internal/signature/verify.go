@@ -2,8 +2,11 @@ package signature
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/ProtonMail/go-crypto/openpgp"
 )
 
 // Kind is how a commit was signed.
@@ -11,14 +14,15 @@ type Kind string
 
 // The kinds of signatures that are read.
 const (
-	SSH Kind = "ssh"
+	SSH     Kind = "ssh"
+	OpenPGP Kind = "openpgp"
 )
 
 // Signer is whose signature was found good.
 type Signer struct {
 	Kind        Kind
-	Fingerprint string   // ssh: SHA256:…, as ssh-keygen -l prints it
-	Principals  []string // ssh: as the allowed signers have them, which may be patterns
+	Fingerprint string   // ssh: SHA256:…, as ssh-keygen -l prints it; openpgp: of the primary key, upper-case hex
+	Principals  []string // ssh: as the allowed signers have them, which may be patterns; openpgp: the key's user IDs
 }
 
 func (s Signer) String() string {
@@ -28,6 +32,12 @@ func (s Signer) String() string {
 // Signers are whose signatures count. The zero value trusts nobody.
 type Signers struct {
 	lines []line
+	keys  openpgp.EntityList
+}
+
+// And are the signers of both.
+func (s Signers) And(more Signers) Signers {
+	return Signers{lines: slices.Concat(s.lines, more.lines), keys: slices.Concat(s.keys, more.keys)}
 }
 
 // Fault is why a signature does not count. Each has another way out.
@@ -42,6 +52,7 @@ const (
 	FaultBad         Fault = "bad"         // a key of ours is named, and did not sign this as a commit
 	FaultWeak        Fault = "weak"        // it can be forged
 	FaultExpired     Fault = "expired"     // it would be good, had the key's time not ended, or begun
+	FaultRevoked     Fault = "revoked"     // it would be good, had the key not been revoked
 )
 
 // Error says why the signature of a commit does not count, and what would make
@@ -60,11 +71,11 @@ func refuse(fault Fault, format string, args ...any) error {
 // Verify says who signed a commit, given as the raw content of its object;
 // otherwise the error is an [Error].
 //
-// A key has to be valid now, by the clock of this machine, and also at the date
-// of the committer, by which alone git judges it. That date is
+// A key has to be valid now, by the clock of this machine, and an SSH key also
+// at the date of the committer, by which alone git judges it. That date is
 // whatever the signer wrote: whoever finds an old key could sign for the time
 // in which it was valid. So a commit that was good turns bad when its key
-// expires.
+// expires. OpenPGP keys are judged now alone, as gpg does.
 func (s Signers) Verify(commit []byte, now time.Time) (Signer, error) {
 	o, err := parse(commit)
 	if err != nil {
@@ -75,9 +86,9 @@ func (s Signers) Verify(commit []byte, now time.Time) (Signer, error) {
 	case "-----BEGIN SSH SIGNATURE-----":
 		return s.verifySSH(o, now)
 	case "-----BEGIN PGP SIGNATURE-----":
-		return Signer{}, refuse(FaultUnsupported, "it is signed with an OpenPGP key, which is not supported; sign with an SSH key")
+		return s.verifyOpenPGP(o, now)
 	case "-----BEGIN SIGNED MESSAGE-----":
-		return Signer{}, refuse(FaultUnsupported, "it is signed with an X.509 certificate (gpgsm), which is not supported; sign with an SSH key")
+		return Signer{}, refuse(FaultUnsupported, "it is signed with an X.509 certificate (gpgsm), which is not supported; sign with an SSH or an OpenPGP key")
 	}
-	return Signer{}, refuse(FaultMalformed, "its gpgsig header begins with %.40q, which is no signature; sign it again", begin)
+	return Signer{}, refuse(FaultMalformed, "its gpgsig header begins with %.40q, which is neither an SSH nor an OpenPGP signature; sign it again", begin)
 }

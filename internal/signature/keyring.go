@@ -1,0 +1,115 @@
+package signature
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/ProtonMail/go-crypto/openpgp"
+	"github.com/ProtonMail/go-crypto/openpgp/armor"
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
+)
+
+// maxKeyring caps a file of OpenPGP keys, in bytes.
+const maxKeyring = 1 << 20
+
+// ParseKeyring reads a file of armored OpenPGP public keys: all armored blocks
+// of it, and all keys of each block or none of the file. Where a key is there
+// twice, one copy that is revoked is enough.
+func ParseKeyring(text []byte) (Signers, error) {
+	if len(text) > maxKeyring {
+		return Signers{}, fmt.Errorf("the keys have %d bytes, more than the %d that are allowed", len(text), maxKeyring)
+	}
+	var s Signers
+	for i, block := range armoredBlocks(text) {
+		keys, err := readBlock(block)
+		if err != nil {
+			return Signers{}, fmt.Errorf("read key block %d: %w", i+1, err)
+		}
+		s.keys = append(s.keys, keys...)
+	}
+	if len(s.keys) == 0 {
+		return Signers{}, errors.New("it holds no armored OpenPGP key; write it by gpg --armor --export KEY")
+	}
+	return s, nil
+}
+
+// armoredBlocks splits a file at its armor headers: armor.Decode reads past the
+// end of a block, so the next one must not be in the same reader.
+func armoredBlocks(text []byte) [][]byte {
+	var blocks [][]byte
+	for line := range bytes.Lines(text) {
+		switch {
+		case bytes.HasPrefix(line, []byte("-----BEGIN PGP ")):
+			blocks = append(blocks, bytes.Clone(line))
+		case len(blocks) > 0:
+			blocks[len(blocks)-1] = append(blocks[len(blocks)-1], line...)
+		}
+	}
+	return blocks
+}
+
+// readBlock reads one key after the other: openpgp.ReadKeyRing would leave out
+// what it cannot read.
+func readBlock(text []byte) (openpgp.EntityList, error) {
+	block, err := armor.Decode(bytes.NewReader(text))
+	if err != nil {
+		return nil, err
+	}
+	if block.Type != openpgp.PublicKeyType {
+		return nil, fmt.Errorf("it is a %.40q, not a public key", block.Type)
+	}
+	var keys openpgp.EntityList
+	packets := packet.NewReader(block.Body)
+	for {
+		key, err := openpgp.ReadEntity(packets)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err == nil {
+			err = checkEntity(key)
+		}
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, key)
+	}
+	if len(keys) == 0 {
+		return nil, errors.New("it is empty")
+	}
+	return keys, nil
+}
+
+// checkEntity refuses the keys whose signatures could not count. One of whose
+// user ID only the end is known has no self-signature, and the library would
+// look into it.
+func checkEntity(key *openpgp.Entity) error {
+	if key.PrivateKey != nil {
+		return errors.New("it is a private key; export the public one")
+	}
+	if self, _ := key.PrimarySelfSignature(); self == nil {
+		return fmt.Errorf("the key %s has no user ID of its own; export it again", fingerprint(key))
+	}
+	return checkStrength(key.PrimaryKey)
+}
+
+// checkStrength refuses a key or subkey that can be forged.
+func checkStrength(key *packet.PublicKey) error {
+	switch key.PubKeyAlgo {
+	case packet.PubKeyAlgoECDSA, packet.PubKeyAlgoEdDSA, packet.PubKeyAlgoEd25519, packet.PubKeyAlgoEd448:
+		return nil
+	case packet.PubKeyAlgoRSA, packet.PubKeyAlgoRSASignOnly:
+		if bits, err := key.BitLength(); err != nil || bits < minRSA {
+			return refuse(FaultWeak, "the RSA key %X has %d bits; keys of %d and more count, or Ed25519", key.Fingerprint, bits, minRSA)
+		}
+		return nil
+	}
+	return refuse(FaultWeak, "the key %X is of the OpenPGP algorithm %d; RSA, ECDSA, Ed25519 and Ed448 count", key.Fingerprint, key.PubKeyAlgo)
+}
+
+func fingerprint(key *openpgp.Entity) string {
+	return strings.ToUpper(hex.EncodeToString(key.PrimaryKey.Fingerprint))
+}
