@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/vaultfleet/reconciler/internal/admission"
 	"github.com/vaultfleet/reconciler/internal/git"
 	"github.com/vaultfleet/reconciler/internal/settings"
+	"github.com/vaultfleet/reconciler/internal/signature"
 )
 
 // branch is a branch that is followed: our clone of it, and which of its commits
@@ -28,10 +30,53 @@ func (a *app) openBranch(ctx context.Context, h host, followed settings.Fleet) (
 	if err != nil {
 		return branch{}, err
 	}
+	if _, err := signersOf(followed.Signatures); err != nil { // said at the start, not at the first commit
+		return branch{}, err
+	}
 	remote := git.Remote{URL: followed.Repo, Branch: followed.Branch, Path: followed.Path, Server: server}
 	dir := clone(h.settings.State, remote)
 	repo, err := git.Open(ctx, dir, remote)
-	return branch{repo, admission.Gate{File: filepath.Join(dir, "admitted"), History: repo, Policy: admission.None}}, err
+	return branch{repo, admission.Gate{File: filepath.Join(dir, "admitted"), History: repo,
+		Policy: admission.Policy(followed.Signatures.Policy), Verify: verifier(followed.Signatures)}}, err
+}
+
+// verifier checks who signed a commit. Its files are read for each, so that a
+// signer who is added or taken out counts at once.
+func verifier(s settings.Signatures) func(object []byte) error {
+	return func(object []byte) error {
+		signers, err := signersOf(s)
+		if err != nil {
+			return err
+		}
+		_, err = signers.Verify(object, time.Now())
+		return err
+	}
+}
+
+// signersOf are whose signatures count.
+func signersOf(s settings.Signatures) (signature.Signers, error) {
+	var all signature.Signers
+	if s.AllowedSigners != "" {
+		text, err := os.ReadFile(s.AllowedSigners)
+		if err != nil {
+			return all, fmt.Errorf("read signatures.allowed_signers: %w", err)
+		}
+		if all, err = signature.ParseAllowedSigners(text, time.Local); err != nil {
+			return all, fmt.Errorf("%s: %w", s.AllowedSigners, err)
+		}
+	}
+	for _, file := range s.Keys {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return all, fmt.Errorf("read signatures.keys: %w", err)
+		}
+		keys, err := signature.ParseKeyring(text)
+		if err != nil {
+			return all, fmt.Errorf("%s: %w", file, err)
+		}
+		all = all.And(keys)
+	}
+	return all, nil
 }
 
 // clone is the folder of a remote's clone.

@@ -168,3 +168,57 @@ func TestABranchOnlyMovesForward(t *testing.T) {
 	check(t, os.Rename(s.Repo, s.Repo+".gone"))
 	call(5, "going on with the commit that was fetched last", "plan")
 }
+
+// TestOnlySignedCommitsAreFollowed, where reconciler.yaml asks for it.
+func TestOnlySignedCommitsAreFollowed(t *testing.T) {
+	t.Parallel()
+	s, err := demo.NewStage(demo.Options{Dir: reachable(t)})
+	check(t, err)
+	t.Cleanup(func() { check(t, s.Close()) })
+	key, allowed := filepath.Join(s.Dir, "signer"), filepath.Join(s.Dir, "allowed_signers")
+	out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "ada", "-f", key).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	public, err := os.ReadFile(key + ".pub")
+	check(t, err)
+	check(t, os.WriteFile(allowed, []byte("ada@example.com "+string(public)), 0o644))
+	text, err := os.ReadFile(s.Config)
+	check(t, err)
+	check(t, os.WriteFile(s.Config, []byte(strings.Replace(string(text), "interval: 2s", "interval: 2s, signatures: {policy: every-commit, allowed_signers: "+allowed+"}", 1)), 0o600))
+	check(t, s.Commit("by nobody"))
+	commit := func(name string, flags ...string) string {
+		check(t, os.WriteFile(filepath.Join(s.Repo, "README.md"), []byte(name), 0o644))
+		args := append([]string{"-C", s.Repo, "-c", "user.name=Ada", "-c", "user.email=ada@example.com", "-c", "gpg.format=ssh", "-c", "user.signingkey=" + key, "commit", "-q", "-a", "-m", name}, flags...)
+		if out, err := exec.Command("git", args...).CombinedOutput(); err != nil {
+			t.Fatalf("%q: %v: %s", args, err, out)
+		}
+		id, err := exec.Command("git", "-C", s.Repo, "rev-parse", "main").Output()
+		check(t, err)
+		return strings.TrimSpace(string(id))
+	}
+	plan := func(code int, want ...string) {
+		t.Helper()
+		var out bytes.Buffer
+		got := run([]string{"--config", s.Config, "plan"}, strings.NewReader(""), &out, &out)
+		for _, w := range want {
+			if got != code || !strings.Contains(out.String(), w) {
+				t.Errorf("%d, want %d and %q\n%s", got, code, w, out.String())
+			}
+		}
+	}
+	plan(1, "is held: it is not signed", "no commit is in force")
+	one := commit("one", "-S", "--amend", "--no-edit")
+	plan(5, one[:8])
+	two := commit("two")
+	plan(5, one[:8], two[:12]+" is held: it is not signed", one[:12]+" stays in force")
+	three := commit("three", "-S")
+	plan(5, one[:8], three[:12]+" is held: commit "+two[:12]+", on the way to it: it is not signed")
+	check(t, exec.Command("git", "-C", s.Repo, "reset", "-q", "--hard", one).Run())
+	four := commit("four", "-S")
+	plan(5, four[:8])
+	check(t, os.WriteFile(allowed, []byte("# nobody\n"), 0o644))
+	plan(1, "allowed_signers: it allows no signer")
+	check(t, os.WriteFile(allowed, []byte("eve@example.com "+string(public)+"bob@example.com nonsense\n"), 0o644))
+	plan(1, "allowed_signers: line 2")
+}

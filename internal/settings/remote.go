@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"gopkg.in/yaml.v3"
 )
@@ -29,7 +30,7 @@ func (r *reader) remote(n *yaml.Node, f *Fleet) {
 	}
 	switch scheme, _, _ := strings.Cut(s, "://"); {
 	case strings.HasPrefix(s, "-"):
-		r.at(n, "", "fleets[].repo must not begin with a dash")
+		r.at(n, "write ./NAME if it is a folder", "fleets[].repo must not begin with a dash")
 	case scheme == "file":
 		r.repoFile(n, s, f)
 	case scheme == "https", scheme == "ssh":
@@ -62,8 +63,9 @@ func (r *reader) repoFile(n *yaml.Node, s string, f *Fleet) {
 // repoURL reads https and ssh. What is shown of it is never a password.
 func (r *reader) repoURL(n *yaml.Node, s string, f *Fleet) {
 	u, err := url.Parse(s)
-	if err != nil || u.Hostname() == "" || strings.Trim(u.Path, "/") == "" || u.RawQuery != "" || u.Fragment != "" || u.Opaque != "" {
-		r.at(n, "write it as https://HOST/PATH or ssh://git@HOST/PATH", "fleets[].repo %q is not the URL of a repo", withoutUser(strings.SplitN(s, "?", 2)[0]))
+	if err != nil || u.Hostname() == "" || strings.Trim(u.Path, "/") == "" || strings.ContainsAny(s, "?#") || u.Opaque != "" ||
+		strings.HasPrefix(u.Hostname(), "-") || strings.ContainsFunc(u.Path, unicode.IsControl) {
+		r.at(n, "write it as https://HOST/PATH or ssh://git@HOST/PATH", "fleets[].repo %q is not the URL of a repo", withoutUser(s))
 		return
 	}
 	h := Host{Scheme: u.Scheme, User: u.User.Username(), Name: u.Hostname(), Path: u.Path}
@@ -105,12 +107,14 @@ func (r *reader) fits(n *yaml.Node, f Fleet) {
 	}
 }
 
-// withoutUser cuts what may be a password out of a URL before it is shown.
-func withoutUser(url string) string {
-	scheme, rest, found := strings.Cut(url, "://")
-	host, path, _ := strings.Cut(rest, "/")
-	if at := strings.LastIndex(host, "@"); found && at >= 0 {
-		return scheme + "://…@" + host[at+1:] + "/" + path
+// withoutUser cuts what may be a password or a token out of what was written as a
+// repo, before it is shown: all up to the last @, and what a URL asks for.
+func withoutUser(repo string) string {
+	if at := strings.LastIndex(repo, "@"); at >= 0 {
+		repo = "…" + repo[at:]
 	}
-	return url
+	if at := strings.IndexAny(repo, "?#"); at >= 0 {
+		repo = repo[:at] + "…"
+	}
+	return repo
 }
