@@ -91,7 +91,7 @@ func (p past) at(commit string) (desired.Fleet, error) {
 	if read {
 		return fleet, nil
 	}
-	fleet, err := loadCommit(p.repo, commit)
+	fleet, err := loadCommit(p.repo, commit, nil)
 	if err == nil {
 		fleet = p.judged(fleet)
 		p.fleets[commit] = fleet

@@ -47,6 +47,7 @@ type running struct {
 	here  host
 	world *world
 	began bool // a commit was read
+	known *desired.Known
 }
 
 func (r *running) run(ctx context.Context) error {
@@ -116,6 +117,7 @@ func (r *running) log() *slog.Logger {
 
 // keep runs until the process is told to end.
 func (r *running) keep(ctx context.Context, followed settings.Fleet) error {
+	r.known = desired.NewKnown()
 	b, err := r.openBranch(ctx, r.here, followed)
 	if err != nil {
 		return err
@@ -153,7 +155,7 @@ func (r *running) keep(ctx context.Context, followed settings.Fleet) error {
 // of it is not in force. That no cluster is chosen is a mistake at the start, and
 // later on what the commit wants.
 func (r *running) read(ctx context.Context, repo *git.Repo, followed settings.Fleet, commit string) (daemon.Wants, error) {
-	fleet, err := openCommit(repo, followed, commit)
+	fleet, err := openCommit(repo, followed, commit, r.known)
 	if err != nil {
 		return daemon.Wants{}, err
 	}

@@ -38,7 +38,7 @@ func (a *app) open(ctx context.Context, h host) (opened, error) {
 	if err != nil {
 		return opened{}, err
 	}
-	return openCommit(b.Repo, followed, commit)
+	return openCommit(b.Repo, followed, commit, nil)
 }
 
 // followed is the one repo that reconciler.yaml follows.
@@ -54,15 +54,15 @@ func (a *app) followed(h host) (settings.Fleet, error) {
 }
 
 // openCommit is the fleet as it stands at a commit that we have.
-func openCommit(repo *git.Repo, followed settings.Fleet, commit string) (opened, error) {
-	fleet, err := loadCommit(repo, commit)
+func openCommit(repo *git.Repo, followed settings.Fleet, commit string, known *desired.Known) (opened, error) {
+	fleet, err := loadCommit(repo, commit, known)
 	return opened{fleet, report.Source{Fleet: fleet.Name, Repo: followed.Repo, Branch: followed.Branch, Commit: commit}, repo}, err
 }
 
 // loadCommit reads the fleet of a commit. What the commit is to blame
 // for is a problem of the fleet, and the last specs stay in force; an error means
 // that our clone could not be read, which says nothing about the commit.
-func loadCommit(repo *git.Repo, commit string) (desired.Fleet, error) {
+func loadCommit(repo *git.Repo, commit string, known *desired.Known) (desired.Fleet, error) {
 	tree, err := repo.At(commit)
 	if errors.Is(err, git.ErrDamaged) || errors.Is(err, git.ErrUnread) {
 		return desired.Fleet{}, err
@@ -70,8 +70,14 @@ func loadCommit(repo *git.Repo, commit string) (desired.Fleet, error) {
 	if err != nil {
 		return desired.Fleet{Problems: []desired.Problem{{Place: desired.Place{File: repo.Folder()}, Severity: desired.SeverityError, Text: err.Error()}}}, nil
 	}
-	fleet := desired.Load(tree, loadOptions())
-	return fleet, tree.Err()
+	options := loadOptions()
+	options.Known = known
+	fleet := desired.Load(tree, options)
+	if err := tree.Err(); err != nil {
+		known.Forget()
+		return fleet, err
+	}
+	return fleet, nil
 }
 
 func (a *app) openCheckout() (opened, error) {

@@ -14,6 +14,8 @@ type Options struct {
 	// of the machine, so they are looked up outside; nil accepts every
 	// well-formed name.
 	Zone func(name string) bool
+	// Known is what was loaded before; nil: nothing is.
+	Known *Known
 }
 
 const (
@@ -27,6 +29,8 @@ const (
 // depends on it: a cluster itself, an environment its clusters, fleet.yaml and
 // vault.lock the fleet.
 func Load(fsys fs.FS, opts Options) Fleet {
+	opts.Known.begin()
+	defer opts.Known.end()
 	l := newLoader(fsys, opts)
 	l.fleet()
 	l.environments()
@@ -40,6 +44,7 @@ type loader struct {
 	opts   Options
 	schema *schema
 	repo   *repo
+	fsys   fs.FS
 	result Fleet
 
 	spec     *value                // fleet.yaml as checked
@@ -82,8 +87,9 @@ func hasErrors(problems []Problem) bool {
 }
 
 func newLoader(fsys fs.FS, opts Options) *loader {
+	isKnown := func(cluster string) bool { return opts.Known.recall(madeOf(fsys, cluster)) != nil }
 	return &loader{
-		opts: opts, schema: newSchema(), repo: openRepo(fsys),
+		opts: opts, schema: newSchema(), repo: openRepo(fsys, isKnown), fsys: fsys,
 		result: Fleet{Render: 1}, layers: map[string]*layerFile{},
 	}
 }
@@ -225,7 +231,7 @@ func (l *loader) clusters() []*draft {
 		switch {
 		case ignored(name):
 		case kind.IsDir(), kind&fs.ModeSymlink != 0:
-			drafts = append(drafts, l.cluster(name).draft)
+			drafts = append(drafts, l.known(name))
 		case strings.HasSuffix(name, ".yaml"):
 			l.problems = append(l.problems, Problem{Place: Place{File: at}, Severity: SeverityWarning,
 				Text: "this file is not read", Hint: "a cluster is a folder: move it to " + strings.TrimSuffix(at, ".yaml") + "/cluster.yaml"})
@@ -233,6 +239,24 @@ func (l *loader) clusters() []*draft {
 	}
 	l.needClusters(len(drafts))
 	return drafts
+}
+
+// known is a cluster, read only where it was not read from the same before.
+func (l *loader) known(name string) *draft {
+	made := madeOf(l.fsys, name)
+	if before := l.opts.Known.recall(made); before != nil {
+		l.repo.problems = append(l.repo.problems, before.problems...)
+		return &before.draft
+	}
+	d := l.cluster(name).draft
+	var problems []Problem
+	for _, p := range l.repo.problems {
+		if p.Cluster == name {
+			problems = append(problems, p)
+		}
+	}
+	l.opts.Known.keep(made, *d, problems)
+	return d
 }
 
 // needClusters: a fleet without a cluster is most likely the wrong folder, or a

@@ -16,7 +16,7 @@ const (
 	maxScanBytes = 1 << 20 // of a file are searched for plaintext secrets
 )
 
-// repo is the index of one commit's files. Links are never followed: what a
+// repo is the index of one commit's files, but for those of clusters that are known. Links are never followed: what a
 // path names at one commit must not depend on what lies beside it.
 type repo struct {
 	fsys     fs.FS
@@ -26,7 +26,7 @@ type repo struct {
 	problems []Problem
 }
 
-func openRepo(fsys fs.FS) *repo {
+func openRepo(fsys fs.FS, skip func(cluster string) bool) *repo {
 	r := &repo{fsys: fsys, types: map[string]fs.FileMode{}, folders: map[string][]string{}, bodies: map[string][]byte{}}
 	err := fs.WalkDir(fsys, ".", func(at string, entry fs.DirEntry, err error) error {
 		switch {
@@ -43,6 +43,9 @@ func openRepo(fsys fs.FS) *repo {
 		r.folders[path.Dir(at)] = append(r.folders[path.Dir(at)], entry.Name())
 		if entry.Type().IsRegular() {
 			r.look(at)
+		}
+		if cluster, below := strings.CutPrefix(at, clustersFolder+"/"); below && entry.IsDir() && path.Dir(at) == clustersFolder && skip(cluster) {
+			return fs.SkipDir
 		}
 		return nil
 	})
