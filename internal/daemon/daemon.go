@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -43,6 +42,10 @@ type Ports struct {
 	// Wait returns after that long, or when there is news, or with the error of
 	// a context that has ended.
 	Wait func(ctx context.Context, d time.Duration, news <-chan struct{}) error
+	// News are hints that the repo has something new: it is asked now, and not
+	// only when it is time. Whoever hints need not wait: one hint that nobody
+	// has heard yet stands for all. nil: nobody hints.
+	News <-chan struct{}
 }
 
 // Run keeps the fleet until the context ends, and returns when every cluster
@@ -64,14 +67,12 @@ type daemon struct {
 	running sync.WaitGroup
 }
 
-// longestPoll bounds how seldom a repo is asked that does not answer.
-const longestPoll = 15 * time.Minute
-
 // follow polls until the context ends. A repo that does not answer is asked
 // less and less often; a commit that cannot be followed may be mended by the
 // next one at any time.
 func (d *daemon) follow(ctx context.Context) {
 	silence, trouble, hold := "", "", ""
+	hinted := false
 	for failures := 0; ; {
 		silent, held, bad := d.poll(ctx)
 		if ctx.Err() != nil {
@@ -91,22 +92,10 @@ func (d *daemon) follow(ctx context.Context) {
 		if silent == nil || bad != nil { // else nothing is known of the newest commit
 			d.tell(&trouble, bad, slog.LevelError, "the newest commit cannot be followed", "the newest commit is followed")
 		}
-		if d.Wait(ctx, jittered(wait), nil) != nil {
+		if hinted = d.rest(ctx, jittered(wait), d.hears(silent, hinted)); ctx.Err() != nil {
 			return
 		}
 	}
-}
-
-// asked is how long a server that is busy asks to be left alone; whoever speaks
-// with it bounds that.
-func asked(err error) time.Duration {
-	if busy, ok := errors.AsType[interface {
-		error
-		RetryAfter() time.Duration
-	}](err); ok {
-		return busy.RetryAfter()
-	}
-	return 0
 }
 
 // tell says what is wrong, where it was not said before, and that it is over.
@@ -171,7 +160,7 @@ func (d *daemon) take(ctx context.Context, commit string) error {
 	}
 	d.log.Info("following a commit", KeyCommit, commit, "clusters", len(wants.Kept))
 	d.commit = commit
-	within := spread(len(wants.Kept), d.every)
+	within := spread(d.touched(wants.Kept), d.every)
 	named := map[string]bool{}
 	for _, k := range wants.Kept {
 		named[k.Name] = true
@@ -194,8 +183,18 @@ func (d *daemon) take(ctx context.Context, commit string) error {
 	return nil
 }
 
+// touched are how many clusters take a turn because of a commit.
+func (d *daemon) touched(all []Kept) (n int) {
+	for _, k := range all {
+		if w := d.workers[k.Name]; w == nil || w.differs(k) {
+			n++
+		}
+	}
+	return n
+}
+
 // spread is how far turns lie apart that a start or a commit brings about, so
-// that a fleet is not connected to all at once.
+// that a fleet is not connected to all at once. What touches few begins at once.
 func spread(clusters int, every time.Duration) time.Duration {
 	return min(time.Duration(clusters)*20*time.Millisecond, every)
 }

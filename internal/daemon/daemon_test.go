@@ -33,6 +33,10 @@ type bench struct {
 	turn   map[string]func() // what a turn does besides
 	log    bytes.Buffer
 
+	news  chan struct{}
+	every time.Duration
+	takes time.Duration // a poll
+
 	busy     map[string]bool // clusters in the middle of a turn
 	early    []string        // what came before the turn of its cluster was over
 	released []string
@@ -40,7 +44,7 @@ type bench struct {
 }
 
 func newBench(wants map[string][]string) *bench {
-	return &bench{wants: wants, turns: map[string]int{}, last: map[string]string{}, when: map[string]time.Time{}, turn: map[string]func(){}, busy: map[string]bool{}}
+	return &bench{wants: wants, turns: map[string]int{}, last: map[string]string{}, when: map[string]time.Time{}, turn: map[string]func(){}, busy: map[string]bool{}, every: time.Minute}
 }
 
 func (b *bench) Write(p []byte) (int, error) {
@@ -89,16 +93,29 @@ func (b *bench) at(cluster string) string {
 	return b.last[cluster]
 }
 
+// slow makes an answer of the repo take that long; it is of when it was asked.
+func (b *bench) slow(takes time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.takes = takes
+}
+
+func (b *bench) ask() (commit string, takes time.Duration, held, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.polls++
+	return b.commit, b.takes, b.held, b.err
+}
+
 func (b *bench) ports() Ports {
 	return Ports{
 		Poll: func(context.Context) (string, error, error) {
-			b.mu.Lock()
-			defer b.mu.Unlock()
-			b.polls++
-			if b.commit == "panic" {
+			commit, takes, held, err := b.ask()
+			time.Sleep(takes)
+			if commit == "panic" {
 				panic("a pack is not what its index says")
 			}
-			return b.commit, b.held, b.err
+			return commit, held, err
 		},
 		Last: func() (string, bool, error) { return "before", b.wants["before"] != nil, b.lost },
 		Read: func(_ context.Context, commit string) (Wants, error) {
@@ -127,6 +144,7 @@ func (b *bench) ports() Ports {
 			return nil
 		},
 		Wait: Wait,
+		News: b.news,
 	}
 }
 
@@ -175,8 +193,9 @@ func (b *bench) run(t *testing.T, story func()) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		over := make(chan struct{})
+		b.news = make(chan struct{}, 1) // of the bubble
 		go func() {
-			Run(ctx, b.ports(), time.Minute, slog.New(slog.NewTextHandler(b, nil)))
+			Run(ctx, b.ports(), b.every, slog.New(slog.NewTextHandler(b, nil)))
 			close(over)
 		}()
 		story()

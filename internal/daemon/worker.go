@@ -42,6 +42,13 @@ func (w *worker) give(k Kept, within time.Duration) {
 	}
 }
 
+// differs says that something else is wanted than the next turn is of.
+func (w *worker) differs(k Kept) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.kept.Digest != k.Digest
+}
+
 func (w *worker) wake() {
 	select {
 	case w.news <- struct{}{}:
