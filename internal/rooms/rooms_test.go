@@ -44,6 +44,7 @@ func mayImport() map[string][]string {
 		"internal/git":       {"pkg/desired", "internal/lease/flock", "internal/store/durable"},
 		"internal/git/wire":  {},
 		"internal/admission": {"internal/store/durable"},
+		"internal/hook":      {},
 		"internal/release":   {"pkg/desired", "internal/lease/flock", "internal/store/durable"},
 		"internal/signature": {}, // of a commit's bytes, wherever they come from
 

@@ -1,0 +1,90 @@
+package hook
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// secret is what a forge and we share.
+type secret struct {
+	text   []byte // as it is typed into the forge
+	signer []byte // the key of the signed form of GitLab; nil: it is none
+}
+
+// String keeps a secret out of whatever it is printed into.
+func (secret) String() string { return "[redacted]" }
+
+// GoString keeps it out of %#v too.
+func (secret) GoString() string { return "[redacted]" }
+
+// Bounds of the secret file: below, a secret can be guessed; above, it is
+// another file.
+const (
+	leastSecret = 16
+	mostSecrets = 4
+	mostBytes   = 4 << 10
+)
+
+// signerPrefix begins the keys of Standard Webhooks, which are base64.
+const signerPrefix = "whsec_"
+
+// Secrets are read for each request, so that a new one counts at once.
+type Secrets func() ([]secret, error)
+
+// File reads secrets from a file, one a line: while one is being replaced, the old
+// and the new one count. Errors do not quote the file.
+func File(path string) Secrets {
+	return func() ([]secret, error) {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, fmt.Errorf("read webhook.secret_file: %w", err)
+		}
+		defer f.Close()
+		text, err := io.ReadAll(io.LimitReader(f, mostBytes+1))
+		if err != nil {
+			return nil, fmt.Errorf("read webhook.secret_file: %w", err)
+		}
+		secrets, err := parse(string(text))
+		if err != nil {
+			return nil, fmt.Errorf("webhook.secret_file %s: %w", path, err)
+		}
+		return secrets, nil
+	}
+}
+
+// parse takes the lines of a secret file; empty ones do not count.
+func parse(text string) ([]secret, error) {
+	if len(text) > mostBytes {
+		return nil, errors.New("is too large to hold secrets")
+	}
+	var secrets []secret
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if line == "" {
+			continue
+		}
+		if len(line) < leastSecret {
+			return nil, fmt.Errorf("holds a secret of fewer than %d characters", leastSecret)
+		}
+		s := secret{text: []byte(line)}
+		if key, ok := strings.CutPrefix(line, signerPrefix); ok {
+			raw, err := base64.StdEncoding.DecodeString(key)
+			if err != nil || len(raw) < leastSecret {
+				return nil, fmt.Errorf("holds a line that begins with %s and is not a key of at least %d bytes in base64", signerPrefix, leastSecret)
+			}
+			s.signer = raw
+		}
+		secrets = append(secrets, s)
+	}
+	switch {
+	case len(secrets) == 0:
+		return nil, errors.New("holds no secret")
+	case len(secrets) > mostSecrets:
+		return nil, fmt.Errorf("holds more than %d secrets", mostSecrets)
+	}
+	return secrets, nil
+}
