@@ -41,6 +41,9 @@ func TestFleet(t *testing.T) {
 			"says":     says,
 			"ends":     ends,
 			"discreet": discreet,
+			"listens":  listens,
+			"hook":     hook_,
+			"taken":    taken,
 		},
 	})
 }

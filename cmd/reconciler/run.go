@@ -122,6 +122,10 @@ func (r *running) keep(ctx context.Context, followed settings.Fleet) error {
 	if err != nil {
 		return err
 	}
+	heard, err := r.listen(ctx, followed)
+	if err != nil {
+		return err
+	}
 	log := r.here.log
 	log.Info("started", "version", version(), "repo", followed.Repo, "branch", followed.Branch, "interval", followed.Interval, "state", r.here.settings.State)
 	told := make(chan struct{})
@@ -141,8 +145,10 @@ func (r *running) keep(ctx context.Context, followed settings.Fleet) error {
 		},
 		Release: func(cluster string) error { return r.world.letGo(context.WithoutCancel(ctx), cluster) },
 		Wait:    daemon.Wait,
+		News:    heard.news,
 	}, followed.Interval, log)
 	<-told
+	heard.wait()
 	log.Info("ended")
 	var by *signalled
 	if errors.As(context.Cause(ctx), &by) && by.signal == syscall.SIGTERM {

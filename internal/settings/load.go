@@ -82,5 +82,6 @@ func (r *reader) settings(root *yaml.Node, s *Settings) {
 		key{"releases", func(n *yaml.Node) {
 			r.fields(n, "releases", key{"keys", func(n *yaml.Node) { r.guardedPaths(n, "releases.keys", &s.Releases.Keys) }})
 		}},
+		key{"webhook", func(n *yaml.Node) { r.webhook(n, &s.Webhook) }},
 	)
 }

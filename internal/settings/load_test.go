@@ -57,6 +57,7 @@ secrets:
 state: state
 key_stores: [keys, /mnt/escrow/keys]
 releases: {keys: [hashicorp.asc]}
+webhook: {listen: "127.0.0.1:9181", secret_file: hook.secret}
 `
 
 func TestLoadReadsEveryKey(t *testing.T) {
@@ -91,6 +92,7 @@ func TestLoadReadsEveryKey(t *testing.T) {
 		State:     in("state"),
 		KeyStores: []string{in("keys"), "/mnt/escrow/keys"},
 		Releases:  Releases{Keys: []string{in("hashicorp.asc")}},
+		Webhook:   Webhook{Listen: "127.0.0.1:9181", SecretFile: in("hook.secret")},
 	}
 	got, problems := Load(path)
 	if len(problems) > 0 {
@@ -129,7 +131,7 @@ secrets: {prod-eu-transit: {clusters: prod-eu, file: /etc/reconciler/transit.tok
 releases: {keys: [/etc/reconciler/hashicorp.asc]}
 http: {listen: "127.0.0.1:9180"}
 forge: {kind: gitea}
-webhook: {listen: ":9000"}
+webhook: {listen: ":9000", secret_file: /etc/reconciler/hook.secret}
 drift_reports: [{cron: "0 7 * * *"}]
 notify: [{url: "x"}]
 `)
@@ -146,7 +148,6 @@ notify: [{url: "x"}]
 		`7:40 ssh.bastions is not built in this release`,
 		`10:1 http is not built in this release`,
 		`11:1 forge is not built in this release`,
-		`12:1 webhook is not built in this release`,
 		`13:1 drift_reports is not built in this release`,
 		`14:1 notify is not built in this release`,
 	}
@@ -269,6 +270,13 @@ func TestLoadRefuses(t *testing.T) {
 		"a program from the path":    {"secrets: {a: {clusters: x, exec: [cat, /x]}}\n", "begins with an absolute path"},
 		"a variable with a dollar":   {"secrets: {a: {clusters: x, env: $E}}\n", "not the name of an environment variable"},
 		"a secret's value":           {"secrets: {a: {clusters: x, value: s3cret}}\n", "unknown key \"value\""},
+		"hooks of anybody":           {"webhook: {listen: \":9181\"}\n", "webhook has no secret_file"},
+		"hooks from nowhere":         {"webhook: {secret_file: f}\n", "does not say where to listen"},
+		"hooks at a name":            {"webhook: {secret_file: f, listen: \"localhost:9181\"}\n", "is not an address with a port"},
+		"hooks at no port":           {"webhook: {secret_file: f, listen: 127.0.0.1}\n", "is not an address with a port"},
+		"hooks at any port":          {"webhook: {secret_file: f, listen: \"127.0.0.1:0\"}\n", "is not an address with a port"},
+		"hooks at a URL":             {"webhook: {secret_file: f, listen: \"http://127.0.0.1:9181/hook\"}\n", "is not an address with a port"},
+		"a secret of hooks":          {"webhook: {listen: \":9181\", secret: canary}\n", "unknown key \"secret\""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := write(t, c.text)
@@ -300,9 +308,10 @@ ssh: {key: id}
 identities: [age.key]
 secrets: {a: {clusters: x, file: token}}
 releases: {keys: [hashicorp.asc]}
+webhook: {listen: ":9181", secret_file: hook.secret}
 `)
 	for name, mode := range map[string]os.FileMode{
-		"reconciler.yaml": 0o664, "known_hosts": 0o646, "ca.crt": 0o646, "hashicorp.asc": 0o646, "id": 0o604, "age.key": 0o644, "token": 0o601,
+		"reconciler.yaml": 0o664, "known_hosts": 0o646, "ca.crt": 0o646, "hashicorp.asc": 0o646, "id": 0o604, "age.key": 0o644, "token": 0o601, "hook.secret": 0o644,
 	} {
 		file := filepath.Join(filepath.Dir(path), name)
 		if name != "reconciler.yaml" {
@@ -323,6 +332,7 @@ releases: {keys: [hashicorp.asc]}
 		"reconciler.yaml:3:14: age.key has mode 0644: everybody on this host may use it; chmod 600 age.key",
 		"reconciler.yaml:4:34: token has mode 0601: everybody on this host may use it; chmod 600 token",
 		"reconciler.yaml:5:19: hashicorp.asc has mode 0646: everybody on this host may change it; chmod o-w hashicorp.asc",
+		"reconciler.yaml:6:41: hook.secret has mode 0644: everybody on this host may use it; chmod 600 hook.secret",
 	}
 	if diff := cmp.Diff(want, said(path, problems)); diff != "" {
 		t.Errorf("problems (-want +got):\n%s", diff)

@@ -22,6 +22,7 @@ type Settings struct {
 	State      string            // folder
 	KeyStores  []string          // folders
 	Releases   Releases
+	Webhook    Webhook
 }
 
 // Fleet is a repo that is followed.
@@ -39,6 +40,13 @@ type Fleet struct {
 	CA         string // PEM file that the certificate of https must be of; empty: those of this host
 
 	Signatures Signatures
+}
+
+// Webhook says where forges may hint that somebody pushed. Without Listen nobody
+// is heard.
+type Webhook struct {
+	Listen     string // address and port, or only :PORT for all addresses
+	SecretFile string // what is shared with the forge
 }
 
 // Signatures say which commits have to be signed, and by whom.

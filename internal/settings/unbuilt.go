@@ -6,7 +6,6 @@ package settings
 func unbuilt() map[string]string {
 	return map[string]string{
 		"forge":         "plans are not yet posted on pull requests",
-		"webhook":       "the repo is polled every fleets[].interval",
 		"drift_reports": "run `reconciler plan --detailed-exitcode` on a schedule of your own",
 		"notify":        "watch the exit code and the log",
 		"http":          "nothing listens yet",
