@@ -25,7 +25,8 @@ func (r *run) audit() {
 
 func (r *run) policies() {
 	rules := `path "sys/storage/*" { capabilities = ["read"] }
-path "sys/storage/raft/autopilot/*" { capabilities = ["deny"] }`
+path "sys/storage/raft/autopilot/*" { capabilities = ["deny"] }
+path "sys/audit" { capabilities = ["read"] }`
 	r.expect("a", r.root, put, "sys/policies/acl/watcher", map[string]any{"policy": rules}, 204, nil)
 	r.refuses("a", r.root, put, "sys/policies/acl/broken", map[string]any{"policy": `path "`}, 400, "failed to parse policy")
 	methods := data(r.expect("a", r.root, get, "sys/auth", nil, 200, wrapped()))
@@ -63,8 +64,42 @@ path "sys/storage/raft/autopilot/*" { capabilities = ["deny"] }`
 	mine, _ = auth["client_token"].(string)
 	r.expect("a", mine, get, "sys/storage/raft/configuration", nil, 200, wrapped())
 	r.within(max(r.Patience, 5*time.Second), "the end of a session of a second", func() bool { return r.ask("a", mine, get, "sys/storage/raft/configuration", nil).Code == 403 })
+	r.rights(id["role_id"], secret["secret_id"])
 	r.expect("a", r.root, del, "auth/approle/role/r", nil, 204, nil)
 	r.refuses("a", "", put, "auth/approle/login", map[string]any{"role_id": id["role_id"], "secret_id": secret["secret_id"]}, 400, "invalid role or secret ID")
+}
+
+// rights holds a session of the role r to what a policy says of each path. Some
+// paths want the capability sudo too.
+func (r *run) rights(role, secret any) {
+	rules := `path "sys/storage/raft/autopilot/state" { capabilities = ["read"] }
+path "sys/storage/raft/remove-peer" { capabilities = ["update"] }
+path "sys/version-history" { capabilities = ["list"] }
+path "sys/auth" { capabilities = ["read"] }
+path "sys/auth/*" { capabilities = ["create", "update"] }
+path "sys/seal" { capabilities = ["update"] }
+path "sys/step-down" { capabilities = ["update"] }
+path "sys/audit" { capabilities = ["read", "sudo"] }
+path "sys/audit/*" { capabilities = ["update", "sudo"] }
+path "sys/audit/common" { capabilities = ["create", "update"] }
+path "sys/audit/made" { capabilities = ["create", "sudo"] }`
+	r.expect("a", r.root, put, "sys/policies/acl/auditor", map[string]any{"policy": rules}, 204, nil)
+	r.expect("a", r.root, put, "auth/approle/role/r", map[string]any{"token_policies": "auditor", "token_ttl": "20m"}, 204, nil)
+	login := r.expect("a", "", put, "auth/approle/login", map[string]any{"role_id": role, "secret_id": secret}, 200, fields{"auth": object})
+	auth, _ := login.Body["auth"].(map[string]any)
+	mine, _ := auth["client_token"].(string)
+	for _, path := range []string{"sys/storage/raft/autopilot/state", "sys/version-history?list=true", "sys/auth", "sys/audit"} {
+		r.expect("a", mine, get, path, nil, 200, wrapped())
+	}
+	device := map[string]any{"type": "file", "options": map[string]string{"file_path": "/tmp/audit.log"}}
+	r.expect("a", mine, put, "sys/storage/raft/remove-peer", map[string]any{"server_id": "nobody"}, 204, nil)
+	r.refuses("a", mine, put, "sys/audit/file", device, 400, "path already in use")
+	r.refuses("a", mine, put, "sys/audit/common", device, 403, "permission denied")
+	r.refuses("a", mine, put, "sys/audit/made", device, 403, "permission denied")
+	r.refuses("a", mine, post, "sys/auth/approle", map[string]any{"type": "approle"}, 403, "permission denied")
+	r.refuses("a", mine, put, "sys/seal", nil, 403, "permission denied")
+	r.refuses("a", mine, put, "sys/step-down", nil, 403, "permission denied")
+	r.refuses("a", mine, put, "sys/policies/acl/auditor", map[string]any{"policy": rules}, 403, "permission denied")
 }
 
 const attempt, update = "sys/generate-root/attempt", "sys/generate-root/update"

@@ -50,8 +50,8 @@ func rules(text string) (map[string][]string, error) {
 	return out, nil
 }
 
-// allows says that a token may do something at a path: the longest rule counts.
-func (a access) allows(who token, at, capability string) bool {
+// allows says that a token has capabilities at a path: the longest rule counts.
+func (a access) allows(who token, at string, capabilities ...string) bool {
 	if slices.Contains(who.Policies, "root") || strings.HasSuffix(at, "-self") {
 		return true
 	}
@@ -64,7 +64,7 @@ func (a access) allows(who token, at, capability string) bool {
 		for p, can := range paths {
 			prefix, glob := strings.CutSuffix(p, "*")
 			if fits := p == at || glob && strings.HasPrefix(at, prefix); fits && len(p) > best {
-				best, allowed = len(p), slices.Contains(can, capability) || capability == "update" && slices.Contains(can, "create")
+				best, allowed = len(p), !slices.ContainsFunc(capabilities, func(c string) bool { return !slices.Contains(can, c) })
 			}
 		}
 	}

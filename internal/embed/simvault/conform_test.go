@@ -243,6 +243,12 @@ func TestTheSuiteCatchesLies(t *testing.T) {
 				c.Access.Tokens[id] = t
 			}
 		}},
+		"nobody needs sudo": {world: func(c *cluster) {
+			c.Access.Policies["watcher"] = strings.ReplaceAll(c.Access.Policies["watcher"], `"sys/audit" { capabilities = ["read"]`, `"sys/audit" { capabilities = ["read", "sudo"]`)
+		}},
+		"who may create may update": {world: func(c *cluster) {
+			c.Access.Policies["auditor"] = strings.ReplaceAll(c.Access.Policies["auditor"], `["create", "sudo"]`, `["update", "sudo"]`)
+		}},
 		"every policy lets in":                  {world: func(c *cluster) { c.Access.Policies["watcher"] = `path "*" { capabilities = ["read"] }` }},
 		"devices are forgotten":                 {world: func(c *cluster) { clear(c.Raft.Devices) }},
 		"a root token is made by one":           {world: func(c *cluster) { c.Making.Shares = c.Making.Shares[:min(1, len(c.Making.Shares))] }},

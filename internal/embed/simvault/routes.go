@@ -123,7 +123,7 @@ func (p *process) logical(c *cluster, q request) (any, error) {
 		return login(c, q.in)
 	}
 	who, ok := c.Access.Tokens[hash(q.token)]
-	if !ok || !who.Until.IsZero() && time.Now().After(who.Until) || !c.Access.allows(who, q.at, capability(q.method)) {
+	if !ok || !who.Until.IsZero() && time.Now().After(who.Until) || !c.Access.allows(who, q.at, q.capabilities()...) {
 		return nil, forbidden
 	}
 	q.who = who
@@ -145,9 +145,18 @@ func noRoute(q request) error {
 	return refusal{http.StatusNotFound, fmt.Sprintf("no handler for route %q. route entry not found.", q.at)}
 }
 
-// capability is what a method needs.
-func capability(method string) string {
-	return map[string]string{"LIST": "list", http.MethodGet: "read", http.MethodDelete: "delete"}[method] + map[bool]string{true: "update"}[method == http.MethodPut]
+// protected are the paths that nobody but root uses without the capability sudo.
+func protected() []string {
+	return []string{"sys/audit", "sys/audit/*", "sys/auth/*", "sys/seal", "sys/step-down"}
+}
+
+// capabilities are what a token needs for a request.
+func (q request) capabilities() []string {
+	needs := []string{map[string]string{"LIST": "list", http.MethodGet: "read", http.MethodPut: "update", http.MethodDelete: "delete"}[q.method]}
+	if slices.ContainsFunc(protected(), func(pattern string) bool { ok, _ := path.Match(pattern, q.at); return ok }) {
+		needs = append(needs, "sudo")
+	}
+	return needs
 }
 
 func (p *process) seal(c *cluster, _ request) (any, error) {
