@@ -67,6 +67,7 @@ func (r *run) members() {
 	})
 	r.autopilot("a", 2, 0)
 	history := data(r.expect("a", r.root, get, "sys/version-history?list=true", nil, 200, wrapped()))
+	r.expect("a", r.root, "LIST", "sys/version-history", nil, 200, wrapped())
 	if keys := same(history["keys"]); keys != `["`+r.Version+`"]` {
 		r.find("the versions that led are %s", keys)
 	}

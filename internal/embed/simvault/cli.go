@@ -10,10 +10,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -36,13 +38,16 @@ func Main() {
 func run(version string, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	c := command{version: version, in: stdin, out: stdout, flags: map[string]string{}}
 	for _, a := range args {
-		if name, value, ok := strings.Cut(a, "="); strings.HasPrefix(a, "-") && a != "-" {
-			c.flags[strings.TrimLeft(name, "-")] = map[bool]string{true: value, false: "true"}[ok]
+		if name, value, ok := strings.Cut(strings.TrimPrefix(a, "-"), "="); strings.HasPrefix(a, "-") && a != "-" {
+			c.flags[name] = map[bool]string{true: value, false: "true"}[ok]
 		} else {
 			c.words = append(c.words, a)
 		}
 	}
-	err := c.do()
+	name, err := c.name()
+	if err == nil {
+		err = c.do(name)
+	}
 	var code exit
 	switch {
 	case errors.As(err, &code):
@@ -68,39 +73,88 @@ type command struct {
 	out     io.Writer
 }
 
-func (c command) do() error {
-	said := strings.Join(c.words[:min(2, len(c.words))], " ")
-	switch {
-	case said == "version":
+// call is how a command may be called.
+type call struct {
+	words     int      // after its name
+	must, may []string // flags
+	more      bool     // words may follow
+}
+
+func calls() map[string]call {
+	return map[string]call{
+		"version":         {},
+		"server":          {must: []string{"config"}},
+		"status":          {must: []string{"format"}},
+		"operator init":   {must: []string{"format", "key-shares", "key-threshold"}, may: []string{"pgp-keys", "root-token-pgp-key"}},
+		"operator unseal": {must: []string{"reset"}},
+		"auth list":       {must: []string{"format"}},
+		"auth enable":     {words: 1},
+		"policy write":    {words: 2},
+		"token revoke":    {must: []string{"self"}},
+		"token lookup":    {},
+		"read":            {words: 1, must: []string{"field"}},
+		"delete":          {words: 1},
+		"write":           {words: 1, may: []string{"format", "field", "f"}, more: true},
+	}
+}
+
+// name is the command that is called, if it is called as the simulator knows it.
+func (c command) name() (string, error) {
+	unknown := fmt.Errorf("the simulator does not know vault %q", c.words)
+	if len(c.words) == 0 {
+		return "", unknown
+	}
+	own := 1
+	known, there := calls()[c.words[0]]
+	if !there && len(c.words) > 1 {
+		own = 2
+		known, there = calls()[c.words[0]+" "+c.words[1]]
+	}
+	name, after := strings.Join(c.words[:own], " "), len(c.words)-own
+	if !there || after < known.words || after > known.words && !known.more {
+		return "", unknown
+	}
+	for _, flag := range slices.Sorted(maps.Keys(c.flags)) {
+		only := map[string]string{"format": "json", "reset": "true", "self": "true", "f": "true"}[flag]
+		if !slices.Contains(slices.Concat(known.must, known.may), flag) || only != "" && c.flags[flag] != only {
+			return "", fmt.Errorf("the simulator does not know vault %s with -%s=%s", name, flag, c.flags[flag])
+		}
+	}
+	for _, flag := range known.must {
+		if c.flags[flag] == "" {
+			return "", fmt.Errorf("the simulator does not know vault %s without -%s", name, flag)
+		}
+	}
+	return name, nil
+}
+
+func (c command) do(name string) error {
+	switch name {
+	case "version":
 		fmt.Fprintf(c.out, "Vault v%s (simulator, not Vault)\n", c.version)
 		return nil
-	case said == "server":
+	case "server":
 		return serve(c.flags["config"], c.version, c.out)
-	case said == "status":
+	case "status":
 		return c.status()
-	case said == "operator init":
+	case "operator init":
 		return c.init()
-	case said == "operator unseal" && c.flags["reset"] == "true":
+	case "operator unseal":
 		return c.send(http.MethodPut, "sys/unseal", object{"reset": true})
-	case said == "auth list":
+	case "auth list":
 		return c.send(http.MethodGet, "sys/auth", nil)
-	case said == "auth enable" && len(c.words) == 3:
+	case "auth enable":
 		return c.send(http.MethodPost, "sys/auth/"+c.words[2], object{"type": c.words[2]})
-	case said == "policy write" && len(c.words) == 4:
+	case "policy write":
 		text, err := io.ReadAll(c.in)
 		if err != nil {
 			return err
 		}
 		return c.send(http.MethodPut, "sys/policies/acl/"+c.words[2], object{"policy": string(text)})
-	case said == "token revoke" && c.flags["self"] == "true":
+	case "token revoke":
 		return c.send(http.MethodPut, "auth/token/revoke-self", nil)
-	case said == "token lookup":
+	case "token lookup":
 		return c.send(http.MethodGet, "auth/token/lookup-self", nil)
-	}
-	if len(c.words) < 2 {
-		return fmt.Errorf("the simulator knows no vault %q", c.words)
-	}
-	switch c.words[0] {
 	case "read":
 		var no refusal
 		err := c.send(http.MethodGet, c.words[1], nil)
@@ -110,15 +164,13 @@ func (c command) do() error {
 		return err
 	case "delete":
 		return c.send(http.MethodDelete, c.words[1], nil)
-	case "write":
-		body, err := c.body(c.words[2:])
-		if err != nil {
-			fmt.Fprintln(c.out, "Failed to parse K=V data:", err)
-			return exit(1)
-		}
-		return c.send(http.MethodPut, c.words[1], body)
 	}
-	return fmt.Errorf("the simulator knows no vault %q", c.words)
+	body, err := c.body(c.words[2:])
+	if err != nil {
+		fmt.Fprintln(c.out, "Failed to parse K=V data:", err)
+		return exit(1)
+	}
+	return c.send(http.MethodPut, c.words[1], body)
 }
 
 // body reads KEY=VALUE words. Standard input is an object for the word "-", and

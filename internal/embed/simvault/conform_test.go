@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -121,7 +123,7 @@ func (s *alone) note(method, path string, code int) {
 	}
 	for _, p := range places() {
 		if p.fits(q) && code < 300 {
-			s.answered[p] = true
+			s.answered[p.place] = true
 		}
 	}
 }
@@ -142,8 +144,8 @@ func TestTheSimulatorAnswersAsVaultAndNothingElse(t *testing.T) {
 					t.Error(f)
 				}
 				for _, p := range places() {
-					if !s.answered[p] {
-						t.Errorf("the suite never has %s answered: nobody knows whether Vault answers so", p)
+					if !s.answered[p.place] {
+						t.Errorf("the suite never has %s answered: nobody knows whether Vault answers so", p.place)
 					}
 				}
 			})
@@ -154,11 +156,62 @@ func TestTheSimulatorAnswersAsVaultAndNothingElse(t *testing.T) {
 // TestWhatTheSimulatorDoesNotKnowItSays: it makes up no answer.
 func TestWhatTheSimulatorDoesNotKnowItSays(t *testing.T) {
 	p := newProcess(t, t.TempDir(), "a")
-	for _, q := range [][2]string{{"GET", "sys/no/such/path"}, {"PUT", "sys/health"}, {"DELETE", "sys/storage/raft/configuration"}, {"GET", "secret/x"}} {
-		code, out := p.ask(t, "", q[0], q[1], nil)
+	for _, q := range []struct {
+		method, path string
+		body         object
+	}{
+		{"GET", "sys/no/such/path", nil},
+		{"PUT", "sys/health", nil},
+		{"HEAD", "sys/health", nil},
+		{"DELETE", "sys/storage/raft/configuration", nil},
+		{"GET", "secret/x", nil},
+		{"GET", "sys/health?sealedcode=200", nil},
+		{"GET", "sys/health?standbyok=false", nil},
+		{"GET", "sys/health?standbyok=true&standbyok=true", nil},
+		{"GET", "sys/version-history?list=true&after=x", nil},
+		{"GET", "sys/leader?x=1", nil},
+		{"PUT", "sys/init", object{"secret_shares": 1, "secret_threshold": 1, "stored_shares": 1}},
+		{"PUT", "sys/init", object{"secret_shares": "1", "secret_threshold": 1}},
+		{"PUT", "sys/init", object{"secret_shares": 1, "secret_threshold": 1, "pgp_keys": "one"}},
+		{"PUT", "sys/unseal", object{"key": "00", "migrate": true}},
+		{"PUT", "sys/unseal", object{"reset": "true"}},
+		{"PUT", "sys/generate-root/attempt", object{"pgp_key": "x"}},
+		{"PUT", "sys/generate-root/attempt", object{"otp": "x"}},
+		{"PUT", "sys/generate-root/update", object{"key": 1}},
+		{"PUT", "sys/storage/raft/remove-peer", object{"server_id": "b", "dr_operation_token": "x"}},
+		{"PUT", "sys/audit/x", object{"type": "syslog"}},
+		{"PUT", "sys/audit/x", object{"type": "file", "options": object{"file_path": "stdout"}}},
+		{"PUT", "sys/audit/x", object{"type": "file", "options": object{"file_path": "/x", "log_raw": "true"}}},
+		{"PUT", "sys/audit/x", object{"type": "file", "options": object{"file_path": "/x"}, "local": true}},
+		{"PUT", "sys/auth/approle", object{"type": "kubernetes"}},
+		{"PUT", "sys/auth/kubernetes", object{"type": "kubernetes"}},
+		{"PUT", "auth/approle/role/r", object{"token_policies": "one,two"}},
+		{"PUT", "auth/approle/role/r", object{"secret_id_num_uses": "1"}},
+		{"PUT", "auth/approle/role/r", object{"bind_secret_id": false}},
+		{"PUT", "auth/approle/role/r/secret-id", object{"metadata": "{}"}},
+		{"PUT", "sys/policies/acl/p", object{"policy": "", "ttl": "1h"}},
+	} {
+		code, out := p.ask(t, "", q.method, q.path, q.body)
 		if said := fmt.Sprint(out["errors"]); code != http.StatusNotImplemented || !strings.Contains(said, "the simulator does not know") {
-			t.Errorf("%q: %d %s", q, code, said)
+			t.Errorf("%v: %d %s", q, code, said)
 		}
+	}
+	r := httptest.NewRequest("GET", "/v1/sys/seal-status", nil)
+	r.Header.Set("X-Vault-Namespace", "team")
+	w := httptest.NewRecorder()
+	if p.ServeHTTP(w, r); w.Code != http.StatusNotImplemented {
+		t.Errorf("a namespace: %d", w.Code)
+	}
+	for _, words := range []string{"", "kv get x", "operator", "operator step-down", "operator unseal", "status", "status -format=yaml", "status -format=json -detailed",
+		"status -format=json x", "operator init -format=json -key-shares=1 -key-threshold=1 -recovery-shares=1", "token revoke x", "token lookup -accessor",
+		"auth enable -path=x approle", "policy write x", "read x", "read -field=x -namespace=y x", "write -wrap-ttl=1m x", "version -x", "server -dev"} {
+		var out, errs strings.Builder
+		if code := run("1.21.0", strings.Fields(words), strings.NewReader(""), &out, &errs); code == 0 || !strings.Contains(errs.String(), "the simulator does not know vault") {
+			t.Errorf("vault %s: %d %s%s", words, code, out.String(), errs.String())
+		}
+	}
+	if err := Release(io.Discard, "1.18.0"); err == nil || !strings.Contains(err.Error(), "the simulator does not know Vault 1.18.0") {
+		t.Errorf("a release that nobody looked at: %v", err)
 	}
 }
 

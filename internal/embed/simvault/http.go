@@ -73,13 +73,13 @@ func answerError(w http.ResponseWriter, err error) {
 // answer is what one request gets. No answer and no error is 204.
 func (p *process) answer(r *http.Request, at string, in object) (int, any, error) {
 	q := request{method: method(r), at: at, in: in, token: r.Header.Get("X-Vault-Token"), standbyOK: r.URL.Query().Get("standbyok") == "true"}
+	if err := q.unknown(r.URL.Query(), r.Header); err != nil {
+		return 0, nil, err
+	}
 	for _, route := range local() {
 		if route.fits(q) {
 			return route.serve(p, q)
 		}
-	}
-	if !q.known() {
-		return 0, nil, q.unknown()
 	}
 	var out any
 	err := p.led(func(c *cluster) (err error) {

@@ -17,8 +17,14 @@ const (
 	room    = 64                               // bytes that both take
 )
 
+// oldest is the first version whose answers somebody looked at.
+const oldest = "1.19.0"
+
 // Release writes a release of the simulator.
 func Release(to io.Writer, version string) error {
+	if !atLeast(version, oldest) {
+		return fmt.Errorf("the simulator does not know Vault %s: the oldest one that it knows is %s", version, oldest)
+	}
 	own, err := os.Executable()
 	if err != nil {
 		return err

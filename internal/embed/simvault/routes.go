@@ -35,61 +35,51 @@ func method(r *http.Request) string {
 	return r.Method
 }
 
-// place is a path with a method; a * in it is one name. What the simulator
-// answers are the places of [local] and [leading], and nothing else.
-type place string
-
-func (p place) fits(q request) bool {
-	method, pattern, _ := strings.Cut(string(p), " ")
-	matched, err := path.Match(pattern, q.at)
-	return err == nil && matched && method == q.method
-}
-
 // localRoute is what every server answers by itself, to anybody.
 type localRoute struct {
-	place
+	asked
 	serve func(p *process, q request) (int, any, error)
 }
 
 func local() []localRoute {
 	return []localRoute{
-		{"GET sys/seal-status", (*process).status},
-		{"GET sys/health", (*process).health},
-		{"GET sys/leader", (*process).leader},
-		{"PUT sys/init", (*process).init},
-		{"PUT sys/unseal", (*process).unsealBy},
-		{"GET sys/generate-root/attempt", (*process).generateRoot},
-		{"PUT sys/generate-root/attempt", (*process).generateRoot},
-		{"DELETE sys/generate-root/attempt", (*process).generateRoot},
-		{"PUT sys/generate-root/update", (*process).generateRoot},
+		{asked{"GET sys/seal-status", nil}, (*process).status},
+		{asked{"GET sys/health", takes{"?standbyok": only("true")}}, (*process).health},
+		{asked{"GET sys/leader", nil}, (*process).leader},
+		{asked{"PUT sys/init", takes{"secret_shares": aNumber, "secret_threshold": aNumber, "pgp_keys": texts, "root_token_pgp_key": aText}}, (*process).init},
+		{asked{"PUT sys/unseal", takes{"key": aText, "reset": only(true)}}, (*process).unsealBy},
+		{asked{"GET sys/generate-root/attempt", nil}, (*process).generateRoot},
+		{asked{"PUT sys/generate-root/attempt", nil}, (*process).generateRoot},
+		{asked{"DELETE sys/generate-root/attempt", nil}, (*process).generateRoot},
+		{asked{"PUT sys/generate-root/update", takes{"key": aText, "nonce": aText}}, (*process).generateRoot},
 	}
 }
 
 // leadingRoute is what the leader answers, whoever was asked.
 type leadingRoute struct {
-	place
+	asked
 	serve func(p *process, c *cluster, q request) (any, error)
 }
 
 func leading() []leadingRoute {
 	return []leadingRoute{
-		{"GET sys/storage/raft/configuration", func(_ *process, c *cluster, _ request) (any, error) { return wrap(c.configuration()), nil }},
-		{"GET sys/storage/raft/autopilot/state", func(_ *process, c *cluster, _ request) (any, error) { return wrap(c.autopilot()), nil }},
-		{"LIST sys/version-history", func(_ *process, c *cluster, _ request) (any, error) { return wrap(object{"keys": c.Led}), nil }},
-		{sealPlace, (*process).seal},
-		{"PUT sys/step-down", stepDown},
-		{"PUT sys/storage/raft/remove-peer", removePeer},
-		{"GET sys/audit", listAudit},
-		{"PUT sys/audit/*", (*process).enableAudit},
-		{"PUT sys/policies/acl/*", writePolicy},
-		{"GET sys/auth", listMethods},
-		{"PUT sys/auth/approle", enableAppRole},
-		{"PUT auth/approle/role/*", writeRole},
-		{"DELETE auth/approle/role/*", deleteRole},
-		{"GET auth/approle/role/*/role-id", roleID},
-		{"PUT auth/approle/role/*/secret-id", newSecretID},
-		{"PUT auth/token/revoke-self", revokeSelf},
-		{"GET auth/token/lookup-self", lookupSelf},
+		{asked{"GET sys/storage/raft/configuration", nil}, func(_ *process, c *cluster, _ request) (any, error) { return wrap(c.configuration()), nil }},
+		{asked{"GET sys/storage/raft/autopilot/state", nil}, func(_ *process, c *cluster, _ request) (any, error) { return wrap(c.autopilot()), nil }},
+		{asked{"LIST sys/version-history", takes{"?list": only("true")}}, func(_ *process, c *cluster, _ request) (any, error) { return wrap(object{"keys": c.Led}), nil }},
+		{asked{sealPlace, nil}, (*process).seal},
+		{asked{"PUT sys/step-down", nil}, stepDown},
+		{asked{"PUT sys/storage/raft/remove-peer", takes{"server_id": aText}}, removePeer},
+		{asked{"GET sys/audit", nil}, listAudit},
+		{asked{"PUT sys/audit/*", takes{"type": only("file"), "options": aFile}}, (*process).enableAudit},
+		{asked{"PUT sys/policies/acl/*", takes{"policy": aText}}, writePolicy},
+		{asked{"GET sys/auth", nil}, listMethods},
+		{asked{"PUT sys/auth/approle", takes{"type": only("approle")}}, enableAppRole},
+		{asked{"PUT auth/approle/role/*", takes{"token_policies": aName, "token_ttl": aText, "token_max_ttl": only("1h"), "secret_id_ttl": only("0"), "secret_id_num_uses": only("0")}}, writeRole},
+		{asked{"DELETE auth/approle/role/*", nil}, deleteRole},
+		{asked{"GET auth/approle/role/*/role-id", nil}, roleID},
+		{asked{"PUT auth/approle/role/*/secret-id", nil}, newSecretID},
+		{asked{"PUT auth/token/revoke-self", nil}, revokeSelf},
+		{asked{"GET auth/token/lookup-self", nil}, lookupSelf},
 	}
 }
 
@@ -100,21 +90,15 @@ const (
 )
 
 // places are all that the simulator answers at.
-func places() []place {
-	all := []place{loginPlace}
+func places() []asked {
+	all := []asked{{loginPlace, takes{"role_id": aText, "secret_id": aText}}}
 	for _, r := range local() {
-		all = append(all, r.place)
+		all = append(all, r.asked)
 	}
 	for _, r := range leading() {
-		all = append(all, r.place)
+		all = append(all, r.asked)
 	}
 	return all
-}
-
-// known says that the simulator answers there. What Vault answers elsewhere it
-// does not pretend to know.
-func (q request) known() bool {
-	return slices.ContainsFunc(places(), func(p place) bool { return p.fits(q) })
 }
 
 // logical is what the leader answers; a standby asks it.
@@ -132,12 +116,7 @@ func (p *process) logical(c *cluster, q request) (any, error) {
 			return route.serve(p, c, q)
 		}
 	}
-	return nil, q.unknown()
-}
-
-// unknown is the answer where the simulator has none.
-func (q request) unknown() error {
-	return refusal{http.StatusNotImplemented, fmt.Sprintf("the simulator does not know what Vault answers to %s %s", q.method, q.at)}
+	return nil, q.noAnswer("")
 }
 
 // noRoute is the answer for a path at which nothing is mounted.
@@ -169,19 +148,22 @@ func (p *process) seal(c *cluster, _ request) (any, error) {
 }
 
 // stepDown lets another server lead, if one can.
-func stepDown(_ *process, c *cluster, _ request) (any, error) {
+func stepDown(_ *process, c *cluster, q request) (any, error) {
 	for _, id := range c.members() {
 		if m := c.Servers[id]; id != c.Raft.Leader && c.Raft.Members[id].Voter && m != nil && m.Open {
 			c.lead(m, time.Now())
-			break
+			return nil, nil
 		}
 	}
-	return nil, nil
+	return nil, q.noAnswer(" where nobody else can lead")
 }
 
-// removePeer takes a server out of the cluster; one that nobody knows is out.
+// removePeer takes a follower out of the cluster; one that nobody knows is out.
 func removePeer(_ *process, c *cluster, q request) (any, error) {
 	id := fmt.Sprint(or(q.in["server_id"], ""))
+	if id == c.Raft.Leader {
+		return nil, q.noAnswer(" of the leader")
+	}
 	delete(c.Raft.Members, id)
 	if m := c.Servers[id]; m != nil {
 		m.Removed = true
@@ -208,14 +190,12 @@ func (p *process) enableAudit(c *cluster, q request) (any, error) {
 	if _, there := c.Raft.Devices[name]; there {
 		return nil, refusal{http.StatusBadRequest, "path already in use"}
 	}
-	if kind == "file" && options["file_path"] != "stdout" {
-		f, err := os.OpenFile(p.onNode(options["file_path"]), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-		if err != nil {
-			return nil, refusal{http.StatusBadRequest, "sanity check failed; unable to open for writing: " + err.Error()}
-		}
-		if err := f.Close(); err != nil {
-			return nil, err
-		}
+	f, err := os.OpenFile(p.onNode(options["file_path"]), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, refusal{http.StatusBadRequest, "sanity check failed; unable to open for writing: " + err.Error()}
+	}
+	if err := f.Close(); err != nil {
+		return nil, err
 	}
 	c.Raft.Devices[name] = sim.Device{Type: kind, Options: options}
 	return nil, nil

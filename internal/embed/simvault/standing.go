@@ -43,7 +43,7 @@ func (p *process) health(q request) (int, any, error) {
 		}
 		code = http.StatusServiceUnavailable
 		out["initialized"], out["sealed"], out["removed_from_cluster"] = true, !m.Open, m.Removed
-		if m.Removed && atLeast(p.version, "1.19.0") {
+		if m.Removed {
 			code = 530
 		}
 		if !m.Open {
@@ -53,7 +53,7 @@ func (p *process) health(q request) (int, any, error) {
 		out["standby"] = c.Raft.Leader != m.ID
 		code = http.StatusTooManyRequests
 		switch {
-		case c.leader() == nil && p.followed != "" && time.Since(p.heard) > heartbeats && atLeast(p.version, "1.19.0"):
+		case c.leader() == nil && p.followed != "" && time.Since(p.heard) > heartbeats:
 			code = 474 // the connection to the active node is unhealthy
 		case c.Raft.Leader == m.ID || q.standbyOK:
 			code = http.StatusOK
