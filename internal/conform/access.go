@@ -9,10 +9,7 @@ func (r *run) audit() {
 	file := func(path string) map[string]any {
 		return map[string]any{"type": "file", "options": map[string]string{"file_path": path}}
 	}
-	a := r.ask("a", r.root, put, "sys/audit/lost", file("/no/such/folder/audit.log"))
-	if a.Code != 400 {
-		r.find("a file that cannot be: %d %v", a.Code, a.Body)
-	}
+	r.refuses("a", r.root, put, "sys/audit/lost", file("/no/such/folder/audit.log"), 400, "sanity check failed")
 	r.expect("a", r.root, put, "sys/audit/file", file("/tmp/audit.log"), 204, nil)
 	r.refuses("a", r.root, put, "sys/audit/file", file("/tmp/audit.log"), 400, "path already in use")
 	d := data(r.expect("b", r.root, get, "sys/audit", nil, 200, wrapped()))
@@ -30,12 +27,19 @@ path "sys/audit" { capabilities = ["read"] }`
 	r.expect("a", r.root, put, "sys/policies/acl/watcher", map[string]any{"policy": rules}, 204, nil)
 	r.refuses("a", r.root, put, "sys/policies/acl/broken", map[string]any{"policy": `path "`}, 400, "failed to parse policy")
 	methods := data(r.expect("a", r.root, get, "sys/auth", nil, 200, wrapped()))
-	if _, there := methods["approle/"]; there || methods["token/"] == nil {
+	if _, there := methods["approle/"]; there {
 		r.find("the methods are %v", methods)
 	}
+	r.holds("methods", methods, fields{"token/": object})
 	r.refuses("a", r.root, get, "auth/approle/role/r/role-id", nil, 404, "no handler for route")
 	r.expect("a", r.root, post, "sys/auth/approle", map[string]any{"type": "approle"}, 204, nil)
 	r.refuses("a", r.root, post, "sys/auth/approle", map[string]any{"type": "approle"}, 400, "path is already in use")
+	methods = data(r.expect("b", r.root, get, "sys/auth", nil, 200, wrapped()))
+	r.holds("methods", methods, fields{"token/": object, "approle/": object})
+	for _, kind := range []string{"token", "approle"} {
+		method, _ := methods[kind+"/"].(map[string]any)
+		r.holds("method", method, fields{"type": kind})
+	}
 	r.refuses("a", r.root, get, "auth/approle/role/r/role-id", nil, 404, "")
 	r.refuses("a", r.root, put, "auth/approle/role/r/secret-id", nil, 404, "does not exist")
 	r.expect("a", r.root, put, "auth/approle/role/r", map[string]any{"token_policies": "watcher", "token_ttl": "20m"}, 204, nil)
@@ -104,26 +108,47 @@ path "sys/audit/made" { capabilities = ["create", "sudo"] }`
 
 const attempt, update = "sys/generate-root/attempt", "sys/generate-root/update"
 
-// standing are the fields of sys/generate-root.
-func standing(progress int, started, complete bool, otp int) fields {
-	return fields{"nonce": text, "started": started, "progress": progress, "required": 3, "complete": complete, "encoded_token": text,
-		"encoded_root_token": text, "pgp_fingerprint": "", "otp": text, "otp_length": otp}
+// idle are the fields of sys/generate-root while nobody makes a token.
+func idle() fields {
+	return fields{"nonce": "", "started": false, "progress": 0, "required": 3, "complete": false, "encoded_token": "", "encoded_root_token": "",
+		"pgp_fingerprint": "", "otp": "", "otp_length": 28}
+}
+
+// begun are those of the answer that begins one.
+func begun() fields {
+	f := idle()
+	f["started"], f["nonce"], f["otp"] = true, nonEmpty, nonEmpty
+	return f
+}
+
+// making are those of one that was begun with a nonce, in the answer to a share
+// or to a look at it.
+func making(nonce any, progress, otp int) fields {
+	f := idle()
+	f["started"], f["nonce"], f["progress"], f["otp_length"] = true, nonce, progress, otp
+	return f
 }
 
 func (r *run) generateRoot() {
-	r.expect("a", "", get, attempt, nil, 200, standing(0, false, false, 28))
+	r.expect("a", "", get, attempt, nil, 200, idle())
 	r.refuses("a", "", put, update, map[string]any{"key": r.key(0), "nonce": "none"}, 400, "no root generation in progress")
-	begun := r.expect("b", "", put, attempt, map[string]any{}, 200, standing(0, true, false, 28)) // which asks the leader
-	otp, _ := begun.Body["otp"].(string)
-	nonce := begun.Body["nonce"]
+	first := r.expect("b", "", put, attempt, map[string]any{}, 200, begun()) // which asks the leader
+	otp, _ := first.Body["otp"].(string)
+	nonce := first.Body["nonce"]
+	r.expect("a", "", get, attempt, nil, 200, making(nonce, 0, 28))
 	r.refuses("a", "", put, attempt, map[string]any{}, 400, "already in progress")
 	r.refuses("a", "", put, update, map[string]any{"key": r.key(0), "nonce": "another"}, 400, "incorrect nonce")
-	r.expect("a", "", put, update, map[string]any{"key": r.key(0), "nonce": nonce}, 200, standing(1, true, false, 0))
+	r.expect("a", "", put, update, map[string]any{"key": r.key(0), "nonce": nonce}, 200, making(nonce, 1, 0))
 	r.refuses("a", "", put, update, map[string]any{"key": r.key(0), "nonce": nonce}, 400, "has already been provided")
 	r.refuses("a", "", put, update, map[string]any{"key": "no share", "nonce": nonce}, 400, "'key' must be a valid hex or base64 string")
-	r.expect("b", "", put, update, map[string]any{"key": r.key(1), "nonce": nonce}, 200, standing(2, true, false, 0))
-	r.expect("b", "", get, attempt, nil, 200, standing(2, true, false, 28))
-	done := r.expect("a", "", put, update, map[string]any{"key": r.key(2), "nonce": nonce}, 200, standing(3, true, true, 0))
+	r.expect("b", "", put, update, map[string]any{"key": r.key(1), "nonce": nonce}, 200, making(nonce, 2, 0))
+	r.expect("b", "", get, attempt, nil, 200, making(nonce, 2, 28))
+	made := making(nonce, 3, 0)
+	made["complete"], made["encoded_token"], made["encoded_root_token"] = true, nonEmpty, nonEmpty
+	done := r.expect("a", "", put, update, map[string]any{"key": r.key(2), "nonce": nonce}, 200, made)
+	if done.Body["encoded_token"] != done.Body["encoded_root_token"] {
+		r.find("encoded_root_token is another one than encoded_token")
+	}
 	encoded, _ := done.Body["encoded_token"].(string)
 	token, err := base64.RawStdEncoding.DecodeString(encoded)
 	if err != nil || len(token) != 28 || len(otp) != 28 {
@@ -137,9 +162,9 @@ func (r *run) generateRoot() {
 	r.holds("lookup-self", me, fields{"policies": []string{"root"}, "accessor": nonEmpty, "ttl": 0})
 	r.expect("a", string(token), put, "auth/token/revoke-self", nil, 204, nil)
 	r.refuses("a", string(token), get, "auth/token/lookup-self", nil, 403, "permission denied")
-	r.expect("a", "", put, attempt, map[string]any{}, 200, standing(0, true, false, 28))
+	r.expect("a", "", put, attempt, map[string]any{}, 200, begun())
 	r.expect("a", "", del, attempt, nil, 204, nil)
-	r.expect("a", "", get, attempt, nil, 200, standing(0, false, false, 28))
+	r.expect("a", "", get, attempt, nil, 200, idle())
 	nonce = r.ask("a", "", put, attempt, map[string]any{}).Body["nonce"]
 	for i, key := range []string{r.key(0), r.key(1), r.wrongKey()} {
 		if a := r.ask("a", "", put, update, map[string]any{"key": key, "nonce": nonce}); (a.Code == 400) != (i == 2) {

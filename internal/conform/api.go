@@ -34,10 +34,10 @@ func API(ctx context.Context, servers Servers, o Options) []string {
 
 // status are the fields of sys/seal-status.
 func (r *run) status(initialized, sealed bool, t, n, progress int, more fields) fields {
-	f := fields{"type": "shamir", "initialized": initialized, "sealed": sealed, "t": t, "n": n, "progress": progress, "nonce": text,
-		"version": r.Version, "build_date": text, "migration": false, "recovery_seal": false, "storage_type": "raft", "removed_from_cluster": whatever}
+	f := fields{"type": "shamir", "initialized": initialized, "sealed": sealed, "t": t, "n": n, "progress": progress, "nonce": "",
+		"version": r.Version, "build_date": text, "migration": false, "recovery_seal": false, "storage_type": "raft", "removed_from_cluster": false}
 	if !sealed {
-		f["cluster_name"], f["cluster_id"] = nonEmpty, nonEmpty
+		f["cluster_name"], f["cluster_id"] = known(r.name), known(r.id)
 	}
 	for k, v := range more {
 		f[k] = v
@@ -47,20 +47,33 @@ func (r *run) status(initialized, sealed bool, t, n, progress int, more fields) 
 
 func (r *run) health(initialized, sealed, standby bool) fields {
 	f := fields{"initialized": initialized, "sealed": sealed, "standby": standby, "performance_standby": false, "version": r.Version,
-		"enterprise": false, "server_time_utc": number, "removed_from_cluster": whatever}
+		"enterprise": false, "server_time_utc": number, "removed_from_cluster": false}
 	if !sealed {
-		f["cluster_name"], f["cluster_id"] = nonEmpty, nonEmpty
+		f["cluster_name"], f["cluster_id"] = known(r.name), known(r.id)
 	}
 	return f
 }
 
-func (r *run) leading(self bool) fields {
+// leading are the fields of sys/leader where a server leads, or "" for one whose
+// address nobody knows.
+func (r *run) leading(self bool, leader string) fields {
 	f := fields{"ha_enabled": true, "is_self": self, "leader_address": nonEmpty, "leader_cluster_address": nonEmpty, "performance_standby": false,
 		"raft_committed_index": number, "raft_applied_index": number, "active_time": moment}
 	if !self {
 		f["active_time"] = "0001-01-01T00:00:00Z"
 	}
+	if host := r.hosts[leader]; host != "" {
+		f["leader_address"], f["leader_cluster_address"] = "https://"+host+":8200", "https://"+host+":8201"
+	}
 	return f
+}
+
+// known is a value that was seen before; before that it is not empty.
+func known(seen string) any {
+	if seen == "" {
+		return nonEmpty
+	}
+	return seen
 }
 
 func (r *run) strangers() {

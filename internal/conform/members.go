@@ -2,6 +2,9 @@ package conform
 
 import (
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -14,35 +17,36 @@ func (r *run) join() {
 	r.expect("b", "", get, "sys/seal-status", nil, 200, r.status(true, true, 3, 5, 0, nil))
 	r.give("b", 2, 3, 4)
 	r.eventually("a member that does not vote", func() bool {
-		voters, ok := r.voters()
+		voters, ok := r.voters("b")
 		if _, member := voters["b"]; !member {
 			r.find("the members are %v", voters)
 		}
 		return ok && !voters["b"]
 	})
 	r.eventually("a follower", func() bool {
-		a := r.expect("b", "", get, "sys/health", nil, 429, r.health(true, false, true))
-		if a.Body["cluster_id"] != r.id {
-			r.find("its cluster is %v, not %s", a.Body["cluster_id"], r.id)
-		}
+		r.expect("b", "", get, "sys/health", nil, 429, r.health(true, false, true))
 		return true
 	})
 	r.expect("b", "", get, "sys/health?standbyok=true", nil, 200, r.health(true, false, true))
 	r.eventually("its leader", func() bool {
-		r.expect("b", "", get, "sys/leader", nil, 200, r.leading(false))
+		r.expect("b", "", get, "sys/leader", nil, 200, r.leading(false, "a"))
 		return true
 	})
 }
 
-// voters are the members of the cluster as b tells them, and which of them vote.
-func (r *run) voters() (voters map[string]bool, ok bool) {
-	config, _ := data(r.expect("b", r.root, get, "sys/storage/raft/configuration", nil, 200, wrapped()))["config"].(map[string]any)
+// voters are the members of the cluster as a server tells them, and which of them
+// vote.
+func (r *run) voters(server string) (voters map[string]bool, ok bool) {
+	config, _ := data(r.expect(server, r.root, get, "sys/storage/raft/configuration", nil, 200, wrapped()))["config"].(map[string]any)
 	servers, ok := config["servers"].([]any)
+	r.hosts = map[string]string{}
 	voters = map[string]bool{}
 	for _, s := range servers {
 		m, _ := s.(map[string]any)
 		id, _ := m["node_id"].(string)
 		voters[id], _ = m["voter"].(bool)
+		address, _ := m["address"].(string)
+		r.hosts[id], _, _ = strings.Cut(address, ":")
 	}
 	return voters, ok
 }
@@ -65,29 +69,31 @@ func (r *run) members() {
 		}
 		return true
 	})
-	r.autopilot("a", 2, 0)
+	r.autopilot("a", 0, "a", "b")
 	history := data(r.expect("a", r.root, get, "sys/version-history?list=true", nil, 200, wrapped()))
 	r.expect("a", r.root, "LIST", "sys/version-history", nil, 200, wrapped())
-	if keys := same(history["keys"]); keys != `["`+r.Version+`"]` {
-		r.find("the versions that led are %s", keys)
-	}
+	r.holds("the versions that led", history, fields{"keys": []string{r.Version}})
 }
 
-// autopilot waits until autopilot finds so many voters, all well, of which so many
+// autopilot waits until autopilot finds these voters, all well, of which so many
 // can be lost, and returns since when it finds each of them well.
-func (r *run) autopilot(leader string, count, tolerance int) (since map[string]time.Time) {
+func (r *run) autopilot(leader string, tolerance int, ids ...string) (since map[string]time.Time) {
+	return r.ill(leader, "", tolerance, ids...)
+}
+
+// ill is autopilot with a voter that is not well.
+func (r *run) ill(leader, ill string, tolerance int, ids ...string) (since map[string]time.Time) {
 	r.eventually("autopilot's word", func() bool {
 		since = map[string]time.Time{}
 		d := data(r.expect("a", r.root, get, "sys/storage/raft/autopilot/state", nil, 200, wrapped()))
-		r.holds("state", d, fields{"healthy": true, "failure_tolerance": tolerance, "leader": leader, "servers": object, "voters": list})
-		voters, _ := d["voters"].([]any)
+		r.holds("state", d, fields{"healthy": ill == "", "failure_tolerance": tolerance, "leader": leader, "servers": object, "voters": list})
 		servers, _ := d["servers"].(map[string]any)
-		if len(voters) != count || len(servers) != count {
-			r.find("%d voters of %d servers", len(voters), len(servers))
+		if voters := sorted(d["voters"]); !slices.Equal(voters, ids) || !slices.Equal(slices.Sorted(maps.Keys(servers)), ids) {
+			r.find("the voters are %v of %v, want %v", voters, servers, ids)
 		}
 		for id, s := range servers {
 			m, _ := s.(map[string]any)
-			r.holds("server", m, fields{"id": id, "healthy": true, "stable_since": moment})
+			r.holds("server", m, fields{"id": id, "healthy": id != ill, "stable_since": moment})
 			text, _ := m["stable_since"].(string)
 			since[id], _ = time.Parse(time.RFC3339Nano, text) // which holds has looked at
 		}
@@ -98,7 +104,33 @@ func (r *run) autopilot(leader string, count, tolerance int) (since map[string]t
 
 func (r *run) third() {
 	r.give("c", 0, 1, 2)
-	r.autopilot("a", 3, 1)
+	before := r.autopilot("a", 1, "a", "b", "c")
+	if err := r.servers.Stop("c"); err != nil {
+		r.find("%v", err)
+		return
+	}
+	r.ill("a", "c", 0, "a", "b", "c")
+	if err := r.servers.Start("c"); err != nil {
+		r.find("%v", err)
+		return
+	}
+	r.give("c", 0, 1, 2)
+	for id, since := range r.autopilot("a", 1, "a", "b", "c") {
+		if !since.Equal(before[id]) { // one that was lost and came back keeps it, against its name
+			r.find("%s is well since %s, and was since %s", id, since, before[id])
+		}
+	}
+}
+
+// sorted are the texts of a list.
+func sorted(list any) []string {
+	all, _ := list.([]any)
+	var out []string
+	for _, v := range all {
+		out = append(out, fmt.Sprint(v))
+	}
+	slices.Sort(out)
+	return out
 }
 
 func (r *run) remove() {
@@ -114,8 +146,8 @@ func (r *run) remove() {
 	r.expect(gone, "", get, "sys/seal-status", nil, 200, r.status(true, true, 3, 5, 0, fields{"removed_from_cluster": true}))
 	r.refuses(gone, "", put, "sys/unseal", map[string]any{"key": r.key(0)}, 500, "removed from")
 	r.refuses(gone, r.root, get, "sys/audit", nil, 503, "Vault is sealed")
-	r.autopilot("a", 2, 0)
-	if voters, _ := r.voters(); len(voters) != 2 {
+	r.autopilot("a", 0, "a", "b")
+	if voters, _ := r.voters("b"); len(voters) != 2 {
 		r.find("the members are %v", voters)
 	}
 	r.expect("a", r.root, put, path, map[string]any{"server_id": "nobody"}, 204, nil)

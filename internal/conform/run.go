@@ -50,6 +50,10 @@ type run struct {
 	keys []string // shares, base64
 	root string   // token
 	id   string   // cluster_id
+	name string   // cluster_name
+	// hosts are where the servers are, by their names, as the members of the cluster
+	// tell.
+	hosts map[string]string
 }
 
 // part is a sentence that is to be true.
@@ -170,12 +174,15 @@ func same(v any) string {
 	return string(b)
 }
 
-// refuses asks and wants an error with a word in it; "": none.
+// refuses asks and wants one error, with a word in it; "": none.
 func (r *run) refuses(server, token, method, path string, body any, code int, word string) {
 	a := r.ask(server, token, method, path, body)
 	errs, _ := a.Body["errors"].([]any)
 	if a.Code != code || word != "" && !strings.Contains(fmt.Sprint(errs), word) || word == "" && len(errs) > 0 {
 		r.find("%s %s on %s: %d %v, want %d and %q", method, path, server, a.Code, a.Body, code, word)
+	}
+	if r.Exact && (len(a.Body) != 1 || len(errs) > 1) {
+		r.find("%s %s on %s: %v is more than an error", method, path, server, a.Body)
 	}
 }
 

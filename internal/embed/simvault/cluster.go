@@ -42,6 +42,7 @@ type server struct {
 	Cluster string    `json:"cluster"`
 	PID     int       `json:"pid"`
 	Since   time.Time `json:"since"` // when it began to lead
+	Lost    time.Time `json:"lost"`  // since when it is not open; zero: it is
 }
 
 func hash(text string) string {
@@ -166,12 +167,29 @@ func (c *cluster) tick(now time.Time) {
 		all = append(all, &m.Vault)
 	}
 	c.Raft.Tick(all, now)
+	for _, m := range c.Servers {
+		m.note(now)
+	}
 	l := c.leader()
 	switch {
 	case l == nil:
 		c.Making = rooting{}
 	case c.Raft.Leader != before:
 		c.lead(l, now)
+	}
+}
+
+// contact is for how long autopilot takes a silent server for one that is well
+// (last_contact_threshold).
+const contact = 10 * time.Second
+
+// note notes since when a server is not open.
+func (m *server) note(now time.Time) {
+	switch {
+	case !m.Open && m.Lost.IsZero():
+		m.Lost = now
+	case m.Open && !m.Lost.IsZero():
+		m.Lost = time.Time{}
 	}
 }
 

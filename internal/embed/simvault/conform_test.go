@@ -216,7 +216,7 @@ func TestWhatTheSimulatorDoesNotKnowItSays(t *testing.T) {
 }
 
 // TestTheSuiteCatchesLies makes the simulator lie, in what it says and in what it
-// does.
+// does. Each lie breaks a sentence of the suite, and none before it.
 func TestTheSuiteCatchesLies(t *testing.T) {
 	at := func(method, path string, change func(a *conform.Answer)) lie {
 		return lie{says: func(m, p string, a *conform.Answer) {
@@ -239,6 +239,20 @@ func TestTheSuiteCatchesLies(t *testing.T) {
 			}
 		}
 	}
+	onError := func(word string, to int) func(a *conform.Answer) {
+		return func(a *conform.Answer) {
+			if strings.Contains(fmt.Sprint(a.Body["errors"]), word) {
+				a.Code = to
+			}
+		}
+	}
+	onCode := func(code int, change func(a *conform.Answer)) func(a *conform.Answer) {
+		return func(a *conform.Answer) {
+			if a.Code == code {
+				change(a)
+			}
+		}
+	}
 	members := func(change func(c *cluster, m *server)) lie {
 		return lie{world: func(c *cluster) {
 			for _, m := range c.Servers {
@@ -246,78 +260,161 @@ func TestTheSuiteCatchesLies(t *testing.T) {
 			}
 		}}
 	}
-	for name, l := range map[string]lie{
-		"a sealed server is healthy":          at("GET", "sys/health", code(503, 200)),
-		"a standby leads":                     at("GET", "sys/health", code(429, 200)),
-		"a server that is not initialised is": at("GET", "sys/health", code(501, 503)),
-		"it is never sealed":                  at("GET", "sys/seal-status", set("sealed", false)),
-		"one share opens":                     at("GET", "sys/seal-status", set("t", 1)),
-		"a wrong share is right":              at("PUT", "sys/unseal", code(400, 200)),
-		"no share counts":                     at("PUT", "sys/unseal", set("progress", 0)),
-		"init may be asked for twice":         at("PUT", "sys/init", code(400, 200)),
-		"the root token is short":             at("PUT", "sys/init", set("root_token", "hvs.short")),
-		"who follows leads":                   at("GET", "sys/leader", set("is_self", true)),
-		"nobody leads":                        at("GET", "sys/leader", set("leader_address", "")),
-		"a field that Vault does not have":    at("GET", "sys/leader", func(a *conform.Answer) { a.Body["term"] = 1 }),
-		"a stranger may look":                 at("GET", "sys/audit", code(403, 200)),
-		"a device may be enabled twice":       at("PUT", "sys/audit/file", code(400, 204)),
-		"any secret logs in":                  at("PUT", "auth/approle/login", code(400, 200)),
-		"a nonce does not matter":             at("PUT", "sys/generate-root/update", code(400, 200)),
-		"autopilot finds everybody ill":       at("GET", "sys/storage/raft/autopilot/state", inData("healthy", false)),
-		"three may lose none":                 at("GET", "sys/storage/raft/autopilot/state", inData("failure_tolerance", 0)),
-		"nobody is a member":                  at("GET", "sys/storage/raft/configuration", inData("config", map[string]any{"index": 0, "servers": []any{}})),
-
-		"a new server votes at once": {world: func(c *cluster) {
-			for _, m := range c.Raft.Members {
-				m.Voter = true
-			}
-		}},
-		"a new server never votes": {world: func(c *cluster) {
-			for _, m := range c.Raft.Members {
-				m.Joined = time.Now()
-			}
-		}},
-		"nobody is ever sealed":  members(func(c *cluster, m *server) { m.Open = m.Up && c.Raft.Members[m.ID] != nil }),
-		"who was removed is not": members(func(_ *cluster, m *server) { m.Removed = false }),
-		"a leader goes on without the others": members(func(c *cluster, m *server) {
-			if peer := c.Raft.Members[m.ID]; peer != nil && !m.Up {
-				peer.Voter = false
-			}
-		}),
-		"nobody but a leads": members(func(c *cluster, m *server) {
-			if m.ID == "a" && m.Open {
-				c.Raft.Leader = "a"
-			}
-		}),
-		"a new leader remembers": members(func(_ *cluster, m *server) { m.Since = time.Time{} }),
-		"a session never ends": {world: func(c *cluster) {
-			for id, t := range c.Access.Tokens {
-				t.Until = time.Time{}
-				c.Access.Tokens[id] = t
-			}
-		}},
-		"nobody needs sudo": {world: func(c *cluster) {
-			c.Access.Policies["watcher"] = strings.ReplaceAll(c.Access.Policies["watcher"], `"sys/audit" { capabilities = ["read"]`, `"sys/audit" { capabilities = ["read", "sudo"]`)
-		}},
-		"who may create may update": {world: func(c *cluster) {
-			c.Access.Policies["auditor"] = strings.ReplaceAll(c.Access.Policies["auditor"], `["create", "sudo"]`, `["update", "sudo"]`)
-		}},
-		"every policy lets in":                  {world: func(c *cluster) { c.Access.Policies["watcher"] = `path "*" { capabilities = ["read"] }` }},
-		"devices are forgotten":                 {world: func(c *cluster) { clear(c.Raft.Devices) }},
-		"a root token is made by one":           {world: func(c *cluster) { c.Making.Shares = c.Making.Shares[:min(1, len(c.Making.Shares))] }},
-		"shares are forgotten":                  {server: func(p *process) { p.shares = nil }},
-		"a nonce is forgotten":                  {server: func(p *process) { p.nonce = "" }},
-		"the leader that was lost is forgotten": {server: func(p *process) { p.followed = "" }},
-		"it is another version":                 {server: func(p *process) { p.version = "1.20.0" }},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				if found := judge(t, newAlone(t, "1.21.0", l), true); len(found) == 0 {
-					t.Error("nobody noticed")
+	for breaks, lies := range map[string]map[string]lie{
+		"a server that nobody initialised says so": {
+			"a server that nobody initialised is only sealed": at("GET", "sys/health", code(501, 503)),
+			"it is never sealed":                              at("GET", "sys/seal-status", set("sealed", false)),
+			"everybody was removed, by their status":          at("GET", "sys/seal-status", set("removed_from_cluster", true)),
+			"everybody was removed, by their health":          at("GET", "sys/health", set("removed_from_cluster", true)),
+			"it is another version":                           {server: func(p *process) { p.version = "1.20.0" }},
+		},
+		"init gives as many shares as it was asked for, and a root token, once": {
+			"init may be asked for twice": at("PUT", "sys/init", onError("already initialized", 200)),
+			"the root token is short":     at("PUT", "sys/init", set("root_token", "hvs.short")),
+		},
+		"an initialised server is sealed": {
+			"a sealed server is healthy": at("GET", "sys/health", code(503, 200)),
+			"the threshold is one": at("GET", "sys/seal-status", func(a *conform.Answer) {
+				if a.Body["t"] == 3.0 {
+					a.Body["t"] = 1
 				}
+			}),
+			"nobody is ever sealed": members(func(c *cluster, m *server) { m.Open = m.Up && c.Raft.Members[m.ID] != nil }),
+		},
+		"a share of another length counts, and fits with none": {
+			"no share counts":      at("PUT", "sys/unseal", set("progress", 0)),
+			"shares are forgotten": {server: func(p *process) { p.shares = nil }},
+		},
+		"shares count once each, and a reset forgets them": {
+			"each share has a nonce of its own": {server: func(p *process) {
+				if p.nonce != "" {
+					p.nonce = uuid()
+				}
+			}},
+			"a nonce is forgotten": {server: func(p *process) { p.nonce = "" }},
+		},
+		"a wrong share is found at the threshold, and the progress is lost": {
+			"a wrong share is right": at("PUT", "sys/unseal", onError("authentication failed", 200)),
+		},
+		"a threshold of shares opens the server, and it leads": {
+			"the leader has no address":             at("GET", "sys/leader", set("leader_address", "")),
+			"a field that Vault does not have":      at("GET", "sys/leader", onCode(200, func(a *conform.Answer) { a.Body["term"] = 1 })),
+			"nobody is a member":                    at("GET", "sys/storage/raft/configuration", inData("config", map[string]any{"index": 0, "servers": []any{}})),
+			"the leader is at another cluster port": at("GET", "sys/leader", set("leader_cluster_address", "https://a:8200")),
+		},
+		"who has no token, or a wrong one, sees nothing": {
+			"a stranger may look": at("GET", "sys/audit", code(403, 200)),
+		},
+		"another server joins, opens and follows, and does not vote at once": {
+			"a standby leads":                at("GET", "sys/health", code(429, 200)),
+			"who follows says that it leads": at("GET", "sys/leader", set("is_self", true)),
+			"a follower takes itself for the leader": at("GET", "sys/leader", func(a *conform.Answer) {
+				if a.Body["is_self"] == false && a.Body["leader_address"] == "https://a:8200" {
+					a.Body["leader_address"] = "https://b:8200"
+				}
+			}),
+			"a cluster has two names": at("GET", "sys/health", set("cluster_name", "another")),
+			"a new server votes at once": {world: func(c *cluster) {
+				for _, m := range c.Raft.Members {
+					m.Voter = true
+				}
+			}},
+		},
+		"the cluster counts its members, and lets the new one vote": {
+			"autopilot finds everybody ill":        at("GET", "sys/storage/raft/autopilot/state", inData("healthy", false)),
+			"autopilot names a voter that is none": at("GET", "sys/storage/raft/autopilot/state", inData("voters", []any{"a", "z"})),
+			"the versions that led come with more": at("GET", "sys/version-history?list=true", inData("key_info", map[string]any{})),
+			"a new server never votes": {world: func(c *cluster) {
+				for _, m := range c.Raft.Members {
+					m.Joined = time.Now()
+				}
+			}},
+		},
+		"with a third voter it can lose one": {
+			"three may lose none":    at("GET", "sys/storage/raft/autopilot/state", inData("failure_tolerance", 0)),
+			"autopilot loses nobody": members(func(_ *cluster, m *server) { m.Lost = time.Time{} }),
+			"autopilot remembers whom it lost": members(func(c *cluster, m *server) {
+				if peer := c.Raft.Members[m.ID]; peer != nil && m.ID == "c" && !m.Lost.IsZero() {
+					peer.Joined = m.Lost
+				}
+			}),
+		},
+		"a server that is removed says so for good, and the others go on": {
+			"who was removed is not": members(func(_ *cluster, m *server) { m.Removed = false }),
+		},
+		"audit devices are enabled, listed and refused": {
+			"a device may be enabled twice": at("PUT", "sys/audit/file", code(400, 204)),
+			"a refusal says more":           at("PUT", "sys/audit/file", onCode(400, func(a *conform.Answer) { a.Body["warnings"] = []any{} })),
+			"a refusal has two errors":      at("PUT", "sys/audit/file", onCode(400, func(a *conform.Answer) { a.Body["errors"] = append(a.Body["errors"].([]any), "and more") })),
+			"devices are forgotten":         {world: func(c *cluster) { clear(c.Raft.Devices) }},
+		},
+		"a policy lets in where it says, and nowhere else": {
+			"any secret logs in": at("PUT", "auth/approle/login", code(400, 200)),
+			"AppRole is not listed": at("GET", "sys/auth", func(a *conform.Answer) {
+				if d, ok := a.Body["data"].(map[string]any); ok {
+					delete(d, "approle/")
+				}
+			}),
+			"a session never ends": {world: func(c *cluster) {
+				for id, t := range c.Access.Tokens {
+					t.Until = time.Time{}
+					c.Access.Tokens[id] = t
+				}
+			}},
+			"nobody needs sudo": {world: func(c *cluster) {
+				c.Access.Policies["watcher"] = strings.ReplaceAll(c.Access.Policies["watcher"], `"sys/audit" { capabilities = ["read"]`, `"sys/audit" { capabilities = ["read", "sudo"]`)
+			}},
+			"who may create may update": {world: func(c *cluster) {
+				c.Access.Policies["auditor"] = strings.ReplaceAll(c.Access.Policies["auditor"], `["create", "sudo"]`, `["update", "sudo"]`)
+			}},
+			"every policy lets in": {world: func(c *cluster) { c.Access.Policies["watcher"] = `path "*" { capabilities = ["read"] }` }},
+		},
+		"a root token is made with a threshold of shares": {
+			"a nonce does not matter": at("PUT", "sys/generate-root/update", onError("incorrect nonce", 200)),
+			"a root token is encoded in two ways": at("PUT", "sys/generate-root/update", onCode(200, func(a *conform.Answer) {
+				if a.Body["complete"] == true {
+					a.Body["encoded_root_token"] = "another"
+				}
+			})),
+			"the making of a root token has two nonces": at("GET", "sys/generate-root/attempt", onCode(200, func(a *conform.Answer) {
+				if a.Body["nonce"] != "" {
+					a.Body["nonce"] = "another"
+				}
+			})),
+			"a root token is never made": {world: func(c *cluster) { c.Making.Shares = c.Making.Shares[:min(1, len(c.Making.Shares))] }},
+		},
+		"a leader that is asked to step down lets another one lead": {
+			"nobody but a leads": members(func(c *cluster, m *server) {
+				if m.ID == "a" && m.Open {
+					c.Raft.Leader = "a"
+				}
+			}),
+			"a new leader remembers": members(func(_ *cluster, m *server) { m.Since = time.Time{} }),
+		},
+		"a server that is sealed says so, and its follower goes on to name it": {
+			"the leader that was lost is forgotten": {server: func(p *process) { p.followed = "" }},
+		},
+		"a leader without quorum stops to lead": {
+			"a leader goes on without the others": members(func(c *cluster, m *server) {
+				if peer := c.Raft.Members[m.ID]; peer != nil && !m.Up && len(c.Raft.Members) == 2 {
+					peer.Voter = false
+				}
+			}),
+		},
+	} {
+		for name, l := range lies {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					found := judge(t, newAlone(t, "1.21.0", l), true)
+					if len(found) == 0 {
+						t.Error("nobody noticed")
+					} else if !strings.HasPrefix(found[0], breaks+": ") {
+						t.Errorf("it was to break %q, and this is what was found: %s", breaks, found[0])
+					}
+				})
 			})
-		})
+		}
 	}
 }
 

@@ -19,7 +19,7 @@ func (c *cluster) configuration() object {
 	return object{"config": object{"index": 0, "servers": servers}}
 }
 
-func (c *cluster) autopilot() object {
+func (c *cluster) autopilot(now time.Time) object {
 	servers, voters, sound, healthy := object{}, []string{}, 0, true
 	led := c.leader().Since // a new leader's autopilot knows nothing of before
 	for _, id := range c.members() {
@@ -27,7 +27,7 @@ func (c *cluster) autopilot() object {
 		if since.Before(led) {
 			since = led
 		}
-		well := m != nil && m.Open
+		well := m != nil && (m.Lost.IsZero() || now.Sub(m.Lost) <= contact)
 		healthy = healthy && well
 		if c.Raft.Members[id].Voter {
 			voters = append(voters, id)

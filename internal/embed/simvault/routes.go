@@ -64,7 +64,7 @@ type leadingRoute struct {
 func leading() []leadingRoute {
 	return []leadingRoute{
 		{asked{"GET sys/storage/raft/configuration", nil}, func(_ *process, c *cluster, _ request) (any, error) { return wrap(c.configuration()), nil }},
-		{asked{"GET sys/storage/raft/autopilot/state", nil}, func(_ *process, c *cluster, _ request) (any, error) { return wrap(c.autopilot()), nil }},
+		{asked{"GET sys/storage/raft/autopilot/state", nil}, func(_ *process, c *cluster, _ request) (any, error) { return wrap(c.autopilot(time.Now())), nil }},
 		{asked{"LIST sys/version-history", takes{"?list": only("true")}}, func(_ *process, c *cluster, _ request) (any, error) { return wrap(object{"keys": c.Led}), nil }},
 		{asked{sealPlace, nil}, (*process).seal},
 		{asked{"PUT sys/step-down", nil}, stepDown},

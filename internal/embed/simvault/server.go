@@ -232,7 +232,7 @@ func (p *process) stand(up bool) error {
 		}
 		m := p.self()
 		if before := p.me(c); before != nil { // which keeps what it has on disk
-			m.Applied, m.Removed = before.Applied, before.Removed
+			m.Applied, m.Removed, m.Lost = before.Applied, before.Removed, before.Lost
 		}
 		m.Raft, m.Up = c.Raft, up
 		c.Servers[m.ID] = m
