@@ -2,6 +2,7 @@ package conform
 
 import (
 	"encoding/base64"
+	"strings"
 	"time"
 )
 
@@ -18,6 +19,33 @@ func (r *run) audit() {
 		r.find("the devices are %v", d)
 	}
 	r.holds("device", device, fields{"path": "file/", "type": "file", "options": map[string]string{"file_path": "/tmp/audit.log"}, "description": "", "local": false})
+	r.deviceOfAnother(file)
+}
+
+// deviceOfAnother enables a device through a follower: the leader opens it. Who
+// cannot reach into the machines sees no more than the answer.
+func (r *run) deviceOfAnother(file func(path string) map[string]any) {
+	const path = "/tmp/asked-of-b.log"
+	machines, within := r.servers.(Machines)
+	look := func(server, script string) string {
+		if !within {
+			return ""
+		}
+		out, _, err := machines.Shell(server, script, "")
+		if err != nil {
+			r.find("%s on %s: %v", script, server, err)
+		}
+		return strings.TrimSpace(out)
+	}
+	for _, s := range []string{"a", "b"} {
+		look(s, "rm -f $R"+path)
+	}
+	r.expect("b", r.root, put, "sys/audit/asked-of-b", file(path), 204, nil)
+	for s, want := range map[string]string{"a": "1", "b": "0"} {
+		if got := look(s, "ls $R"+path+" 2>/dev/null | wc -l"); within && got != want {
+			r.find("the file of the device is there %s times on %s, want %s", got, s, want)
+		}
+	}
 }
 
 func (r *run) policies() {

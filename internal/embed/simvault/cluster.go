@@ -41,6 +41,7 @@ type server struct {
 	API     string    `json:"api"`
 	Cluster string    `json:"cluster"`
 	PID     int       `json:"pid"`
+	Root    string    `json:"root"`  // of its node, on this machine
 	Since   time.Time `json:"since"` // when it began to lead
 	Lost    time.Time `json:"lost"`  // since when it is not open; zero: it is
 }

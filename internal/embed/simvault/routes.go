@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -70,7 +71,7 @@ func leading() []leadingRoute {
 		{asked{"PUT sys/step-down", nil}, stepDown},
 		{asked{"PUT sys/storage/raft/remove-peer", takes{"server_id": aText}}, removePeer},
 		{asked{"GET sys/audit", nil}, listAudit},
-		{asked{"PUT sys/audit/*", takes{"type": only("file"), "options": aFile}}, (*process).enableAudit},
+		{asked{"PUT sys/audit/*", takes{"type": only("file"), "options": aFile}}, enableAudit},
 		{asked{"PUT sys/policies/acl/*", takes{"policy": aText}}, writePolicy},
 		{asked{"GET sys/auth", nil}, listMethods},
 		{asked{"PUT sys/auth/approle", takes{"type": only("approle")}}, enableAppRole},
@@ -180,8 +181,8 @@ func listAudit(_ *process, c *cluster, _ request) (any, error) {
 	return wrap(devices), nil
 }
 
-// enableAudit opens an audit device, on the node that was asked.
-func (p *process) enableAudit(c *cluster, q request) (any, error) {
+// enableAudit opens an audit device, on the node that leads.
+func enableAudit(_ *process, c *cluster, q request) (any, error) {
 	kind, options := fmt.Sprint(or(q.in["type"], "")), map[string]string{}
 	for k, v := range asObject(q.in["options"]) {
 		options[k] = fmt.Sprint(v)
@@ -190,7 +191,7 @@ func (p *process) enableAudit(c *cluster, q request) (any, error) {
 	if _, there := c.Raft.Devices[name]; there {
 		return nil, refusal{http.StatusBadRequest, "path already in use"}
 	}
-	f, err := os.OpenFile(p.onNode(options["file_path"]), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(filepath.Join(c.leader().Root, options["file_path"]), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, refusal{http.StatusBadRequest, "sanity check failed; unable to open for writing: " + err.Error()}
 	}

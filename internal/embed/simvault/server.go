@@ -13,7 +13,6 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -242,7 +241,7 @@ func (p *process) stand(up bool) error {
 
 // self is this server, up and sealed, without a cluster.
 func (p *process) self() *server {
-	m := &server{API: p.config.api, Cluster: p.config.cluster, PID: os.Getpid()}
+	m := &server{API: p.config.api, Cluster: p.config.cluster, PID: os.Getpid(), Root: p.root}
 	m.ID, m.Up, m.Version = p.config.nodeID, true, p.version
 	return m
 }
@@ -323,6 +322,3 @@ func uuid() string {
 	_, _ = rand.Read(b) // never fails
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
-
-// onNode is where a path of the node lies on this machine.
-func (p *process) onNode(path string) string { return filepath.Join(p.root, path) }
