@@ -46,7 +46,7 @@ func (s *story) acts() []act {
 		[]step{
 			s.remember,
 			s.editNode("eu-2", config, `"debug"`, `"trace"`),
-			s.run(2, "plan --detailed-exitcode", "eu-2", "vault.hcl"),
+			s.run(2, "plan --detailed-exitcode", "eu-2", "vault.hcl", "drift, put back"),
 			s.run(0, "why "+Cluster, "is not any more"),
 			s.run(0, "apply --yes"),
 			s.claim("eu-2 has the file of the commit again", s.holds("eu-2", config, `"debug"`)),
@@ -60,7 +60,7 @@ func (s *story) acts() []act {
 			s.remember,
 			s.commit("Newer is better", Edit{clusterFile, "vault: {version: " + s.Newer + "}", "vault: {verison: " + s.Newer + "}"}),
 			s.run(1, "validate "+s.Repo, "verison", "did you mean"),
-			s.run(1, "run --once", "verison"),
+			s.run(1, "run --once", "verison", "stays in force"),
 			s.claim("nobody was restarted, and all three serve", all(s.restarted(nil), s.serves(3))),
 			s.commit("Spell it right", Edit{clusterFile, "vault: {verison: " + s.Newer + "}", "vault: {version: " + s.Newer + "}"}),
 			s.run(0, "run --once"),
