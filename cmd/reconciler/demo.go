@@ -277,10 +277,19 @@ func (d *demonstration) command(ctx context.Context, args []string, stdout, stde
 	return exitCode(root.ExecuteContext(ctx), stderr)
 }
 
+// called is how a person calls this program: go run builds it in a folder that is
+// gone when it ends.
+func called(program string) string {
+	if strings.Contains(program, "/go-build") {
+		return "go run ./cmd/reconciler"
+	}
+	return program
+}
+
 // next says what to try. What is indented is for a shell, line by line.
 func (d *demonstration) next(s *demo.Stage) {
 	if !d.keep {
-		d.say("\nNext: reconciler demo --keep leaves the fleet running to play with. README.md begins with your own.")
+		d.say("\nNext: %s demo --keep leaves the fleet running to play with. README.md begins with your own.", called(os.Args[0]))
 		return
 	}
 	n := s.Fleet.Nodes[1]
