@@ -29,11 +29,11 @@ func Tool(ctx context.Context, machines Machines, o Options) []string {
 	t := &tool{run: &run{Options: o, ctx: ctx, servers: machines}, machines: machines}
 	return t.all([]part{
 		{"it says its version", t.version},
-		{"its status of a server that nobody initialised", t.uninitialised},
-		{"init encrypts the shares and the root token", t.init},
+		{"its status of a server that nobody initialised", t.unborn},
+		{"init encrypts the shares and the root token", t.encrypts},
 		{"init is refused a second time", t.again},
 		{"a share is given on standard input, and a reset forgets it", t.unseal},
-		{"a device is enabled with JSON on standard input", t.audit},
+		{"a device is enabled with JSON on standard input", t.device},
 		{"a policy is written from standard input", t.policy},
 		{"AppRole is enabled, and a role gives its id and a secret", t.approle},
 		{"a token revokes itself, and is not known any more", t.revoke},
@@ -47,14 +47,14 @@ type tool struct {
 	*run
 	machines Machines
 	holder   *openpgp.Entity
-	root     string
+	token    string
 	shares   []string // hex
 }
 
 // vault calls the command on b. In args $R is the folder that is the machine's
 // file system.
 func (t *tool) vault(stdin, args string) (string, int) {
-	out, exit, err := t.machines.Shell("b", "VAULT_TOKEN="+t.root+" "+t.machines.Command("b")+" "+args, stdin)
+	out, exit, err := t.machines.Shell("b", "VAULT_TOKEN="+t.token+" "+t.machines.Command("b")+" "+args, stdin)
 	if err != nil {
 		t.find("vault %s: %v", args, err)
 	}
@@ -101,11 +101,11 @@ func (t *tool) seen(initialized, sealed bool, shares, threshold, progress int) f
 	return f
 }
 
-func (t *tool) uninitialised() {
+func (t *tool) unborn() {
 	t.tells("", "status -format=json", shut, t.seen(false, true, 0, 0, 0))
 }
 
-func (t *tool) init() {
+func (t *tool) encrypts() {
 	var err error
 	if t.holder, err = openpgp.NewEntity("holder", "", "", &packet.Config{Algorithm: packet.PubKeyAlgoEdDSA, Curve: packet.Curve25519}); err != nil {
 		t.find("%v", err)
@@ -138,7 +138,7 @@ func (t *tool) init() {
 		t.shares = append(t.shares, share)
 	}
 	if root := t.decrypt(got["root_token"]); strings.HasPrefix(root, "hvs.") {
-		t.root = root
+		t.token = root
 	} else {
 		t.find("the root token begins with %.4s", root)
 	}
@@ -186,10 +186,10 @@ func (t *tool) unseal() {
 	})
 }
 
-func (t *tool) audit() {
-	const device = `{"type": "file", "options": {"file_path": "/tmp/tool.log"}}`
-	t.does(device, "write sys/audit/tool -", 0, "")
-	t.does(device, "write sys/audit/tool -", refused, "path already in use")
+func (t *tool) device() {
+	const options = `{"type": "file", "options": {"file_path": "/tmp/tool.log"}}`
+	t.does(options, "write sys/audit/tool -", 0, "")
+	t.does(options, "write sys/audit/tool -", refused, "path already in use")
 	t.does("{", "write sys/audit/other -", 1, "")
 }
 

@@ -22,16 +22,12 @@ func TestVaultAnswersAsTheSimulatorIsHeldTo(t *testing.T) {
 			binary := rig.Vault(version)
 			for _, suite := range []struct {
 				about string
-				look  func(context.Context, *conform.Fleet, conform.Options) []string
+				look  func(context.Context, conform.Machines, conform.Options) []string
 			}{
-				{"tool", func(ctx context.Context, s *conform.Fleet, o conform.Options) []string {
-					return conform.Tool(ctx, s, o)
-				}},
-				{"process", func(ctx context.Context, s *conform.Fleet, o conform.Options) []string {
-					return conform.Process(ctx, s, o)
-				}},
-				{"api", func(ctx context.Context, s *conform.Fleet, o conform.Options) []string {
-					return conform.API(ctx, s, o)
+				{"tool", conform.Tool},
+				{"process", conform.Process},
+				{"api", func(ctx context.Context, m conform.Machines, o conform.Options) []string {
+					return conform.API(ctx, m, o)
 				}},
 			} {
 				t.Run(suite.about, func(t *testing.T) {
