@@ -83,7 +83,7 @@ func (n *Node) start(c desired.Cluster, now time.Time) error {
 	if _, ok := config["storage.raft.path"]; !ok {
 		return errors.New("vault does not start: no storage")
 	}
-	if _, ok := config["disable_mlock"]; !ok && atLeast(version, "1.20.0") {
+	if _, ok := config["disable_mlock"]; !ok && AtLeast(version, "1.20.0") {
 		return errors.New("vault does not start: disable_mlock must be configured")
 	}
 	if path := n.unusable(); path != "" {
@@ -178,7 +178,8 @@ func (n *Node) mark(c desired.Cluster) {
 	}
 }
 
-func atLeast(version, floor string) bool {
+// AtLeast says that a version is a floor or newer. What is no version is not.
+func AtLeast(version, floor string) bool {
 	v, err := goversion.NewVersion(version)
 	f, ferr := goversion.NewVersion(floor)
 	return err == nil && ferr == nil && v.GreaterThanOrEqual(f)

@@ -9,9 +9,10 @@ import (
 	"slices"
 	"strings"
 
-	goversion "github.com/hashicorp/go-version"
 	"github.com/hashicorp/hcl"
 	"github.com/hashicorp/hcl/hcl/parser"
+
+	"github.com/vaultfleet/reconciler/internal/sim"
 )
 
 // configuration is a vault.hcl as the simulator obeys it.
@@ -49,7 +50,7 @@ func readConfiguration(path, root, version string) (configuration, error) {
 	if raft == nil {
 		return c, errors.New("A storage backend must be specified") //lint:ignore ST1005 Vault's own words
 	}
-	if raw["disable_mlock"] == nil && atLeast(version, "1.20.0") {
+	if raw["disable_mlock"] == nil && sim.AtLeast(version, "1.20.0") {
 		return c, errors.New("disable_mlock must be configured 'true' or 'false': Mandatory for integrated storage")
 	}
 	tcp := block(raw, "listener", "tcp")
@@ -74,7 +75,7 @@ func readConfiguration(path, root, version string) (configuration, error) {
 // one counts.
 func parse(body []byte, version string, to *map[string]any) error {
 	read := parser.Parse
-	if !atLeast(version, "1.21.0") {
+	if !sim.AtLeast(version, "1.21.0") {
 		read = parser.ParseDontErrorOnDuplicateKeys
 	}
 	file, err := read(body)
@@ -110,10 +111,4 @@ func (c configuration) keyPair(root string) (*tls.Certificate, error) {
 		return nil, err
 	}
 	return &pair, nil
-}
-
-func atLeast(version, floor string) bool {
-	v, err := goversion.NewVersion(version)
-	f := goversion.Must(goversion.NewVersion(floor))
-	return err == nil && v.GreaterThanOrEqual(f)
 }

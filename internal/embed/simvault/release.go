@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"github.com/vaultfleet/reconciler/internal/sim"
 )
 
 // A release of the simulator is a copy of this program that ends with its
@@ -22,7 +24,7 @@ const oldest = "1.19.0"
 
 // Release writes a release of the simulator.
 func Release(to io.Writer, version string) error {
-	if !atLeast(version, oldest) {
+	if !sim.AtLeast(version, oldest) {
 		return fmt.Errorf("the simulator does not know Vault %s: the oldest one that it knows is %s", version, oldest)
 	}
 	own, err := os.Executable()
