@@ -116,7 +116,8 @@ path "sys/audit/*" { capabilities = ["update", "sudo"] }
 path "sys/audit/common" { capabilities = ["create", "update"] }
 path "sys/audit/made" { capabilities = ["create", "sudo"] }`
 	r.expect("a", r.root, put, "sys/policies/acl/auditor", map[string]any{"policy": rules}, 204, nil)
-	r.expect("a", r.root, put, "auth/approle/role/r", map[string]any{"token_policies": "auditor", "token_ttl": "20m"}, 204, nil)
+	r.expect("a", r.root, put, "auth/approle/role/r", map[string]any{"token_policies": "auditor", "token_ttl": "20m", "token_max_ttl": "1h",
+		"secret_id_ttl": "0", "secret_id_num_uses": "0"}, 204, nil)
 	login := r.expect("a", "", put, "auth/approle/login", map[string]any{"role_id": role, "secret_id": secret}, 200, fields{"auth": object})
 	auth, _ := login.Body["auth"].(map[string]any)
 	mine, _ := auth["client_token"].(string)

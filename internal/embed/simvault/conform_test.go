@@ -26,6 +26,7 @@ type alone struct {
 	version  string
 	servers  map[string]*process // those that run
 	answered map[place]bool      // with what was asked for
+	sent     map[string]bool     // place and name of what came with a request
 	lie      lie
 }
 
@@ -41,7 +42,7 @@ type lie struct {
 
 func newAlone(t *testing.T, version string, l lie) *alone {
 	t.Helper()
-	s := &alone{t: t, dir: t.TempDir(), version: version, servers: map[string]*process{}, answered: map[place]bool{}, lie: l}
+	s := &alone{t: t, dir: t.TempDir(), version: version, servers: map[string]*process{}, answered: map[place]bool{}, sent: map[string]bool{}, lie: l}
 	if err := os.Mkdir(filepath.Join(s.dir, "tmp"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +89,7 @@ func (s *alone) Ask(_ context.Context, name, method, path, token string, body an
 	sent, _ := body.(object) // nil is none
 	var a conform.Answer
 	a.Code, a.Body = p.ask(s.t, token, method, path, sent)
-	s.note(method, path, a.Code)
+	s.note(method, path, sent, a.Code)
 	if s.lie.says != nil {
 		s.lie.says(method, path, &a)
 	}
@@ -111,19 +112,22 @@ func (s *alone) deceive(p *process) error {
 	})
 }
 
-// note notes the place that answered.
-func (s *alone) note(method, path string, code int) {
-	path, list, _ := strings.Cut(path, "?")
-	q := request{method: method, at: path}
-	switch {
-	case list == "list=true":
-		q.method = "LIST"
-	case method == http.MethodPost:
-		q.method = http.MethodPut
-	}
+// note notes the place that answered, and what came with the request.
+func (s *alone) note(requested, path string, body object, code int) {
+	r := httptest.NewRequest(requested, "/v1/"+path, nil)
+	q := request{method: method(r), at: strings.TrimPrefix(r.URL.Path, "/v1/")}
 	for _, p := range places() {
 		if p.fits(q) && code < 300 {
 			s.answered[p.place] = true
+		}
+		if !p.fits(q) {
+			continue
+		}
+		for name := range body {
+			s.sent[string(p.place)+" "+name] = true
+		}
+		for name := range r.URL.Query() {
+			s.sent[string(p.place)+" ?"+name] = true
 		}
 	}
 }
@@ -146,6 +150,11 @@ func TestTheSimulatorAnswersAsVaultAndNothingElse(t *testing.T) {
 				for _, p := range places() {
 					if !s.answered[p.place] {
 						t.Errorf("the suite never has %s answered: nobody knows whether Vault answers so", p.place)
+					}
+					for name := range p.takes {
+						if sent := string(p.place) + " " + name; !s.sent[sent] && sent != "PUT sys/init root_token_pgp_key" { // which conform.Tool sends
+							t.Errorf("the suite never sends %s: nobody knows what Vault says to it", sent)
+						}
 					}
 				}
 			})
@@ -212,6 +221,35 @@ func TestWhatTheSimulatorDoesNotKnowItSays(t *testing.T) {
 	}
 	if err := Release(io.Discard, "1.18.0"); err == nil || !strings.Contains(err.Error(), "the simulator does not know Vault 1.18.0") {
 		t.Errorf("a release that nobody looked at: %v", err)
+	}
+}
+
+// TestNobodyKnowsWhatRootAloneWasSeenToDo: another token that may is not answered.
+func TestNobodyKnowsWhatRootAloneWasSeenToDo(t *testing.T) {
+	p := newProcess(t, t.TempDir(), "a")
+	_, out := p.ask(t, "", "PUT", "sys/init", object{"secret_shares": 1, "secret_threshold": 1})
+	root, _ := out["root_token"].(string)
+	p.ask(t, "", "PUT", "sys/unseal", object{"key": out["keys"].([]any)[0]})
+	p.ask(t, root, "PUT", "sys/policies/acl/all", object{"policy": `path "*" { capabilities = ["create", "read", "update", "delete", "list", "sudo"] }`})
+	p.ask(t, root, "PUT", "sys/auth/approle", object{"type": "approle"})
+	p.ask(t, root, "PUT", "auth/approle/role/r", object{"token_policies": "all", "token_ttl": "1h"})
+	_, id := p.ask(t, root, "GET", "auth/approle/role/r/role-id", nil)
+	_, secret := p.ask(t, root, "PUT", "auth/approle/role/r/secret-id", nil)
+	_, login := p.ask(t, "", "PUT", "auth/approle/login", object{"role_id": asObject(id["data"])["role_id"], "secret_id": asObject(secret["data"])["secret_id"]})
+	other, _ := asObject(login["auth"])["client_token"].(string)
+	if code, out := p.ask(t, other, "GET", "sys/audit", nil); code != http.StatusOK {
+		t.Fatalf("it may look: %d %v", code, out)
+	}
+	for _, at := range []string{"PUT sys/seal", "PUT sys/step-down", "PUT sys/auth/approle", "PUT sys/policies/acl/p", "DELETE auth/approle/role/r", "GET auth/approle/role/r/role-id"} {
+		method, path, _ := strings.Cut(at, " ")
+		if code, out := p.ask(t, other, method, path, nil); code != http.StatusNotImplemented {
+			t.Errorf("%s: %d %v", at, code, out)
+		}
+	}
+	for at, body := range map[string]object{"sys/step-down": nil, "sys/storage/raft/remove-peer": {"server_id": "a"}} {
+		if code, out := p.ask(t, root, "PUT", at, body); code != http.StatusNotImplemented {
+			t.Errorf("%s of the only one: %d %v", at, code, out)
+		}
 	}
 }
 
