@@ -1,15 +1,13 @@
 package release
 
 import (
-	"bytes"
 	_ "embed"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
-	"github.com/ProtonMail/go-crypto/openpgp/armor"
+
+	"github.com/vaultfleet/reconciler/internal/keyfile"
 )
 
 // hashiCorp is the fingerprint of the key that HashiCorp signs releases with
@@ -36,8 +34,8 @@ func HashiCorp() (Keyring, error) {
 		return Keyring{}, err
 	}
 	for _, key := range ring.keys {
-		if fingerprint(key) != hashiCorp {
-			return Keyring{}, fmt.Errorf("this program was built with the key %s in place of HashiCorp's, %s", fingerprint(key), hashiCorp)
+		if keyfile.Fingerprint(key) != hashiCorp {
+			return Keyring{}, fmt.Errorf("this program was built with the key %s in place of HashiCorp's, %s", keyfile.Fingerprint(key), hashiCorp)
 		}
 	}
 	return ring, nil
@@ -49,18 +47,15 @@ func HashiCorp() (Keyring, error) {
 // one revocation is enough.
 func (k Keyring) With(name string, armored []byte) (Keyring, error) {
 	keys := append(openpgp.EntityList{}, k.keys...)
-	blocks := armoredBlocks(armored)
+	blocks := keyfile.Blocks(armored)
 	if len(blocks) == 0 {
 		return Keyring{}, fmt.Errorf("%s holds no armored OpenPGP key; write it by gpg --armor --export KEY", name)
 	}
 	for i, text := range blocks {
-		block, err := armor.Decode(bytes.NewReader(text))
-		if err == nil && block.Type != openpgp.PublicKeyType {
-			err = fmt.Errorf("it is a %q, not a public key", block.Type)
-		}
 		var more openpgp.EntityList
+		packets, err := keyfile.Decode(text)
 		if err == nil {
-			more, err = openpgp.ReadKeyRing(block.Body)
+			more, err = openpgp.ReadKeyRing(packets)
 		}
 		if err == nil && len(more) == 0 {
 			err = errors.New("it is empty")
@@ -71,24 +66,4 @@ func (k Keyring) With(name string, armored []byte) (Keyring, error) {
 		keys = append(keys, more...)
 	}
 	return Keyring{keys: keys}, nil
-}
-
-// armoredBlocks splits a file at its armor headers: armor.Decode reads past the
-// end of a block, so the next one must not be in the same reader.
-func armoredBlocks(text []byte) [][]byte {
-	const begin = "-----BEGIN PGP "
-	var blocks [][]byte
-	for line := range bytes.Lines(text) {
-		switch {
-		case bytes.HasPrefix(line, []byte(begin)):
-			blocks = append(blocks, bytes.Clone(line))
-		case len(blocks) > 0:
-			blocks[len(blocks)-1] = append(blocks[len(blocks)-1], line...)
-		}
-	}
-	return blocks
-}
-
-func fingerprint(key *openpgp.Entity) string {
-	return strings.ToUpper(hex.EncodeToString(key.PrimaryKey.Fingerprint))
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp"
 	pgp "github.com/ProtonMail/go-crypto/openpgp/errors"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
+
+	"github.com/vaultfleet/reconciler/internal/keyfile"
 )
 
 // Signer is whose signature was found good.
@@ -80,11 +82,11 @@ func (k Keyring) Check(content, signature []byte, now time.Time) (Signer, error)
 			worst = fault
 		}
 		if key.Revoked(now) || fault != nil && fault.Fault == FaultRevoked {
-			revoked[fingerprint(key)] = true
+			revoked[keyfile.Fingerprint(key)] = true
 		}
 	}
 	for _, key := range good {
-		if !revoked[fingerprint(key)] {
+		if !revoked[keyfile.Fingerprint(key)] {
 			return signerOf(key), nil
 		}
 		worst = revokedKey(key)
@@ -161,7 +163,7 @@ func unknownSigner(k Keyring, signature []byte) *SignatureError {
 }
 
 func signerOf(key *openpgp.Entity) Signer {
-	s := Signer{Fingerprint: fingerprint(key)}
+	s := Signer{Fingerprint: keyfile.Fingerprint(key)}
 	if id := key.PrimaryIdentity(); id != nil {
 		s.Name = id.Name
 	}

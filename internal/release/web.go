@@ -2,7 +2,6 @@ package release
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -10,6 +9,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/vaultfleet/reconciler/internal/outbound"
 )
 
 // Web is how https sources are reached: by https alone, also where a mirror
@@ -20,11 +21,7 @@ type Web struct {
 	Quiet time.Duration  // for how long a mirror may send nothing; zero: 30 s
 }
 
-const (
-	quiet        = 30 * time.Second
-	maxRedirects = 5
-	maxHeader    = 64 << 10 // bytes
-)
+const maxRedirects = 5
 
 // mirror is an https source.
 type mirror struct {
@@ -38,19 +35,13 @@ func (m mirror) at(name string) string { return m.base.JoinPath(name).String() }
 // too long; how long it takes as a whole is the caller's affair. That a file is
 // not there is [fs.ErrNotExist].
 func (m mirror) open(ctx context.Context, name string) (io.ReadCloser, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	d := &download{ctx: ctx, quiet: m.web.Quiet}
-	if d.quiet == 0 {
-		d.quiet = quiet
-	}
-	timer := time.AfterFunc(d.quiet, func() { cancel(fmt.Errorf("nothing came for %v", d.quiet)) })
-	transport := m.web.transport()
-	d.progress = func() { timer.Reset(d.quiet) }
-	d.end = func() {
-		timer.Stop()
-		cancel(nil)
+	ctx, heard, end := outbound.Watch(ctx, m.web.Quiet)
+	transport := outbound.Transport(m.web.Roots)
+	transport.DisableKeepAlives = true // no connection outlives its file
+	d := &download{ctx: ctx, heard: heard, end: func() {
+		end()
 		transport.CloseIdleConnections()
-	}
+	}}
 	if err := d.begin(transport, m.at(name)); err != nil {
 		d.end()
 		return nil, fmt.Errorf("get %s: %w", m.at(name), err)
@@ -58,24 +49,13 @@ func (m mirror) open(ctx context.Context, name string) (io.ReadCloser, error) {
 	return d, nil
 }
 
-func (w Web) transport() *http.Transport {
-	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: w.Roots},
-		DisableCompression:     true, // the sums are of the files as they lie there
-		DisableKeepAlives:      true, // no connection outlives its file
-		MaxResponseHeaderBytes: maxHeader,
-	}
-}
-
 // download is the body of an answer.
 type download struct {
-	ctx      context.Context
-	body     io.ReadCloser
-	got      int64
-	quiet    time.Duration
-	progress func()
-	end      func()
+	ctx   context.Context
+	body  io.ReadCloser
+	got   int64
+	heard func()
+	end   func()
 }
 
 func (d *download) begin(transport *http.Transport, from string) error {
@@ -122,26 +102,16 @@ func refused(status int) error {
 	return errors.New(said)
 }
 
-// plain is an error of net/http without the address that it was about, which
-// may be one that gives access, and with a way out where there is one.
+// plain is an error of net/http as it may be shown.
 func (d *download) plain(err error) error {
-	if cause := context.Cause(d.ctx); cause != nil {
-		return cause
-	}
-	if about, ok := errors.AsType[*url.Error](err); ok {
-		err = about.Err
-	}
-	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return fmt.Errorf("%w; add the CA of the mirror, or of the proxy that opens TLS, to this machine, or name its file in SSL_CERT_FILE", err)
-	}
-	return err
+	return outbound.Plain(d.ctx, err, "add the CA of the mirror, or of the proxy that opens TLS, to this machine, or name its file in SSL_CERT_FILE")
 }
 
 func (d *download) Read(p []byte) (int, error) {
 	n, err := d.body.Read(p)
 	d.got += int64(n)
 	if n > 0 {
-		d.progress()
+		d.heard()
 	}
 	// A server that sees us leave may end its answer properly, so an end that comes
 	// after we gave up is not the end of the file.

@@ -1,16 +1,14 @@
 package signature
 
 import (
-	"bytes"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
-	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
+
+	"github.com/vaultfleet/reconciler/internal/keyfile"
 )
 
 // maxKeyring caps a file of OpenPGP keys, in bytes.
@@ -24,7 +22,7 @@ func ParseKeyring(text []byte) (Signers, error) {
 		return Signers{}, fmt.Errorf("the keys have %d bytes, more than the %d that are allowed", len(text), maxKeyring)
 	}
 	var s Signers
-	for i, block := range armoredBlocks(text) {
+	for i, block := range keyfile.Blocks(text) {
 		keys, err := readBlock(block)
 		if err != nil {
 			return Signers{}, fmt.Errorf("read key block %d: %w", i+1, err)
@@ -37,33 +35,15 @@ func ParseKeyring(text []byte) (Signers, error) {
 	return s, nil
 }
 
-// armoredBlocks splits a file at its armor headers: armor.Decode reads past the
-// end of a block, so the next one must not be in the same reader.
-func armoredBlocks(text []byte) [][]byte {
-	var blocks [][]byte
-	for line := range bytes.Lines(text) {
-		switch {
-		case bytes.HasPrefix(line, []byte("-----BEGIN PGP ")):
-			blocks = append(blocks, bytes.Clone(line))
-		case len(blocks) > 0:
-			blocks[len(blocks)-1] = append(blocks[len(blocks)-1], line...)
-		}
-	}
-	return blocks
-}
-
 // readBlock reads one key after the other: openpgp.ReadKeyRing would leave out
 // what it cannot read.
 func readBlock(text []byte) (openpgp.EntityList, error) {
-	block, err := armor.Decode(bytes.NewReader(text))
+	body, err := keyfile.Decode(text)
 	if err != nil {
 		return nil, err
 	}
-	if block.Type != openpgp.PublicKeyType {
-		return nil, fmt.Errorf("it is a %.40q, not a public key", block.Type)
-	}
 	var keys openpgp.EntityList
-	packets := packet.NewReader(block.Body)
+	packets := packet.NewReader(body)
 	for {
 		key, err := openpgp.ReadEntity(packets)
 		if errors.Is(err, io.EOF) {
@@ -91,7 +71,7 @@ func checkEntity(key *openpgp.Entity) error {
 		return errors.New("it is a private key; export the public one")
 	}
 	if self, _ := key.PrimarySelfSignature(); self == nil {
-		return fmt.Errorf("the key %s has no user ID of its own; export it again", fingerprint(key))
+		return fmt.Errorf("the key %s has no user ID of its own; export it again", keyfile.Fingerprint(key))
 	}
 	return checkStrength(key.PrimaryKey)
 }
@@ -108,8 +88,4 @@ func checkStrength(key *packet.PublicKey) error {
 		return nil
 	}
 	return refuse(FaultWeak, "the key %X is of the OpenPGP algorithm %d; RSA, ECDSA, Ed25519 and Ed448 count", key.Fingerprint, key.PubKeyAlgo)
-}
-
-func fingerprint(key *openpgp.Entity) string {
-	return strings.ToUpper(hex.EncodeToString(key.PrimaryKey.Fingerprint))
 }

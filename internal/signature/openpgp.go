@@ -11,6 +11,8 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp"
 	pgp "github.com/ProtonMail/go-crypto/openpgp/errors"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
+
+	"github.com/vaultfleet/reconciler/internal/keyfile"
 )
 
 // verifyOpenPGP judges a detached signature as gpg makes it. Each key is tried
@@ -108,7 +110,7 @@ func checkBy(key *openpgp.Entity, sig *packet.Signature, payload, body []byte, n
 // revoked says whether one copy of a key is revoked.
 func (s Signers) revoked(key *openpgp.Entity, now time.Time) bool {
 	for _, other := range s.keys {
-		if fingerprint(other) == fingerprint(key) && other.Revoked(now) {
+		if keyfile.Fingerprint(other) == keyfile.Fingerprint(key) && other.Revoked(now) {
 			return true
 		}
 	}
@@ -120,7 +122,7 @@ func revokedKey(key *openpgp.Entity) error {
 }
 
 func signerOf(key *openpgp.Entity) Signer {
-	s := Signer{Kind: OpenPGP, Fingerprint: fingerprint(key)}
+	s := Signer{Kind: OpenPGP, Fingerprint: keyfile.Fingerprint(key)}
 	for name, id := range key.Identities {
 		if len(id.Revocations) == 0 {
 			s.Principals = append(s.Principals, name)

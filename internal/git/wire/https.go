@@ -3,23 +3,22 @@ package wire
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/vaultfleet/reconciler/internal/outbound"
 )
 
 const (
 	service      = "git-upload-pack"
-	maxHeader    = 64 << 10 // bytes
 	maxRedirects = 3
 	idle         = 2 * time.Minute // for how long a connection waits for the next poll
 	longestWait  = time.Hour       // that a server may ask for
@@ -49,16 +48,12 @@ type HTTPS struct {
 // NewHTTPS is a repository at a URL. Nothing is sent yet.
 func NewHTTPS(at string, o Options) *HTTPS {
 	at = strings.TrimSuffix(at, "/")
+	transport := outbound.Transport(o.Roots)
+	transport.MaxIdleConns, transport.IdleConnTimeout = 1, idle
 	return &HTTPS{Options: o, configured: at, base: at, client: &http.Client{
 		CheckRedirect: sameHost,
-		Transport: &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
-			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.Roots},
-			DisableCompression:     true, // what it sends is compressed, or small
-			MaxResponseHeaderBytes: maxHeader,
-			MaxIdleConns:           1,
-			IdleConnTimeout:        idle,
-		}}}
+		Transport:     transport,
+	}}
 }
 
 // Tip is what a ref stands at.
@@ -151,9 +146,6 @@ func (h *HTTPS) pack(ctx context.Context, want string, haves []string, to io.Wri
 	return answer.plain(receive(answer, to))
 }
 
-// Close lets go of the connection that waits for the next request.
-func (h *HTTPS) Close() { h.client.CloseIdleConnections() }
-
 func (h *HTTPS) place() (base string, v2 bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -170,7 +162,7 @@ func (h *HTTPS) settle(base string, v2 bool) {
 // ask sends a request; what comes back is an answer with content.
 func (h *HTTPS) ask(ctx context.Context, method, at string, body []byte, v2 bool) (*answer, error) {
 	a := &answer{}
-	a.ctx, a.heard, a.end = watch(ctx, h.Quiet)
+	a.ctx, a.heard, a.end = outbound.Watch(ctx, h.Quiet)
 	if err := h.send(a, method, at, body, v2); err != nil {
 		a.end()
 		return nil, err
@@ -326,20 +318,10 @@ func (a *answer) base(asked string) string {
 	return asked
 }
 
-// plain is an error of net/http without the URL that it was about, which may hold
-// a password.
+// plain is an error of net/http as it may be shown.
 func (a *answer) plain(err error) error {
 	if err == nil {
 		return nil
 	}
-	if cause := context.Cause(a.ctx); cause != nil {
-		return cause
-	}
-	if about, ok := errors.AsType[*url.Error](err); ok {
-		err = about.Err
-	}
-	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return fmt.Errorf("%w; give the file of its CA as `ca` of the fleet", err)
-	}
-	return err
+	return outbound.Plain(a.ctx, err, "give the file of its CA as `ca` of the fleet")
 }

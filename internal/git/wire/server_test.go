@@ -154,7 +154,6 @@ func (s *webServer) open(t testing.TB, r repository, o wire.Options) *wire.HTTPS
 	o.Roots = x509.NewCertPool()
 	o.Roots.AddCert(s.Certificate())
 	h := wire.NewHTTPS(s.URL+"/"+strings.ReplaceAll(filepath.Base(r.dir), " ", "%20"), o)
-	t.Cleanup(h.Close)
 	return h
 }
 

@@ -8,6 +8,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/vaultfleet/reconciler/internal/outbound"
 )
 
 // SSH is a repository on a host that lets us run git-upload-pack.
@@ -46,7 +48,7 @@ var errEnough = errors.New("enough was heard")
 // converse runs git-upload-pack, which is told all that we say at once, and reads
 // what it says meanwhile.
 func (s SSH) converse(ctx context.Context, request []byte, read func(from io.Reader) (string, error)) (string, error) {
-	ctx, heard, end := watch(ctx, s.Quiet)
+	ctx, heard, end := outbound.Watch(ctx, s.Quiet)
 	defer end()
 	out, in := io.Pipe()
 	ended := make(chan error, 1)

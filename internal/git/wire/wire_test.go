@@ -148,7 +148,6 @@ func TestARepositoryThatWasRenamedIsFollowedOnItsHost(t *testing.T) {
 	}
 	o := wire.Options{Roots: web.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
 	s := wire.NewHTTPS(web.URL+"/old.git", o)
-	defer s.Close()
 	for range 2 {
 		if got, err := s.Tip(t.Context(), branch); err != nil || got != tip {
 			t.Errorf("%s %v", got, err)
@@ -247,7 +246,6 @@ func TestHowLongABusyServerAsksForIsBounded(t *testing.T) {
 		if !ok || busy.RetryAfter() != want {
 			t.Errorf("%q: %v", header, err)
 		}
-		s.Close()
 		web.Close()
 	}
 }
