@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -55,26 +54,22 @@ func verifier(s settings.Signatures) func(object []byte) error {
 
 // signersOf are whose signatures count.
 func signersOf(s settings.Signatures) (signature.Signers, error) {
+	allowed, keys, err := s.Contents()
+	if err != nil {
+		return signature.Signers{}, err
+	}
 	var all signature.Signers
-	if s.AllowedSigners != "" {
-		text, err := os.ReadFile(s.AllowedSigners)
-		if err != nil {
-			return all, fmt.Errorf("read signatures.allowed_signers: %w", err)
-		}
+	for _, text := range allowed {
 		if all, err = signature.ParseAllowedSigners(text, time.Local); err != nil {
 			return all, fmt.Errorf("%s: %w", s.AllowedSigners, err)
 		}
 	}
-	for _, file := range s.Keys {
-		text, err := os.ReadFile(file)
+	for i, text := range keys {
+		ring, err := signature.ParseKeyring(text)
 		if err != nil {
-			return all, fmt.Errorf("read signatures.keys: %w", err)
+			return all, fmt.Errorf("%s: %w", s.Keys[i], err)
 		}
-		keys, err := signature.ParseKeyring(text)
-		if err != nil {
-			return all, fmt.Errorf("%s: %w", file, err)
-		}
-		all = all.And(keys)
+		all = all.And(ring)
 	}
 	return all, nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/vaultfleet/reconciler/internal/git"
 	"github.com/vaultfleet/reconciler/internal/git/wire"
+	"github.com/vaultfleet/reconciler/internal/secret"
 	"github.com/vaultfleet/reconciler/internal/settings"
 	"github.com/vaultfleet/reconciler/internal/ssh"
 	"github.com/vaultfleet/reconciler/pkg/actual"
@@ -85,11 +86,11 @@ const maxToken = 16 << 10
 
 // readToken reads who we are to a web server. Its errors do not quote the file.
 func readToken(f settings.Fleet) (user, token string, err error) {
-	text, err := os.ReadFile(f.TokenFile)
+	text, err := secret.ReadFile(f.TokenFile)
 	if err != nil {
 		return "", "", fmt.Errorf("read token_file of the fleet: %w", err)
 	}
-	token = strings.TrimSpace(string(text))
+	token = strings.TrimSpace(string(text.Reveal()))
 	if token == "" || len(token) > maxToken || strings.ContainsAny(token, " \t\r\n\x00") {
 		return "", "", errors.New("token_file of the fleet must hold a token in one line: " + f.TokenFile)
 	}

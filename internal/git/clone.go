@@ -89,11 +89,11 @@ func (c clone) pull(ctx context.Context, up upstream, tip plumbing.Hash) (err er
 	if _, err := own.EncodedObject(plumbing.CommitObject, tip); have(tip) && err != nil {
 		return fmt.Errorf("object %s is no commit: %w", tip, err)
 	}
-	list, kinds, err := s.missing(ctx, tip, have)
+	list, from, err := s.missing(ctx, tip, have)
 	if err != nil {
 		return err
 	}
-	if err := c.take(ctx, wanted{s.repo.Storer, kinds, defaultLimits().Object}, list, nil); err != nil {
+	if err := c.take(ctx, from, list, nil); err != nil {
 		return fmt.Errorf("copy %d objects from %s: %w", len(list), s.path, err)
 	}
 	return c.setHead(tip)

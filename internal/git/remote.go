@@ -33,7 +33,7 @@ func (r Remote) upstream(l limits) (upstream, error) {
 		return served{r.Server, l}, nil
 	}
 	path, err := r.local()
-	return here{path}, err
+	return here{path, l}, err
 }
 
 // local is the path of a repository on this machine.

@@ -29,10 +29,13 @@ type upstream interface {
 }
 
 // here is a repository on this machine.
-type here struct{ path string }
+type here struct {
+	path   string
+	limits limits
+}
 
 func (h here) tip(_ context.Context, remote Remote) (plumbing.Hash, error) {
-	s, err := openSource(h.path)
+	s, err := openSource(h.path, h.limits)
 	if err != nil {
 		return plumbing.ZeroHash, err
 	}
@@ -40,7 +43,7 @@ func (h here) tip(_ context.Context, remote Remote) (plumbing.Hash, error) {
 }
 
 func (h here) source(context.Context, clone, plumbing.Hash) (*source, func() error, error) {
-	s, err := openSource(h.path)
+	s, err := openSource(h.path, h.limits)
 	return s, func() error { return nil }, err
 }
 
@@ -96,7 +99,7 @@ func (s served) fetch(ctx context.Context, c, fetched clone, tip plumbing.Hash) 
 	if err := guard(func() error { return s.receive(ctx, fetched, tip.String(), haves) }); err != nil {
 		return nil, err
 	}
-	from, err := openSource(fetched.dir)
+	from, err := openSource(fetched.dir, s.limits)
 	if err == nil {
 		from.path = "what the server sent"
 	}

@@ -26,9 +26,10 @@ const maxObjects = 1_000_000
 type source struct {
 	path string
 	repo *gogit.Repository
+	most int64 // bytes of one object that is taken
 }
 
-func openSource(path string) (*source, error) {
+func openSource(path string, l limits) (*source, error) {
 	repo, err := gogit.PlainOpenWithOptions(path, &gogit.PlainOpenOptions{EnableDotGitCommonDir: true})
 	if errors.Is(err, gogit.ErrRepositoryNotExists) {
 		return nil, fmt.Errorf("there is no git repository at %s", path)
@@ -42,7 +43,7 @@ func openSource(path string) (*source, error) {
 		repo.Storer = filesystem.NewStorageWithOptions(own.Filesystem(), cache.NewObjectLRU(16*cache.MiByte),
 			filesystem.Options{MaxOpenDescriptors: 8, AlternatesFS: osfs.New("/")})
 	}
-	return &source{path, repo}, nil
+	return &source{path, repo, l.Object}, nil
 }
 
 // tip is the commit that a branch stands at.
@@ -79,14 +80,15 @@ func (s *source) branches() string {
 }
 
 // missing lists all objects that a commit needs and that we do not have, with
-// its whole history, and what each of them has to be. What we have, we have with all that it needs.
-func (s *source) missing(ctx context.Context, tip plumbing.Hash, have func(plumbing.Hash) bool) ([]plumbing.Hash, map[plumbing.Hash]plumbing.ObjectType, error) {
+// its whole history, and where they are to be had. What we have, we have with all
+// that it needs.
+func (s *source) missing(ctx context.Context, tip plumbing.Hash, have func(plumbing.Hash) bool) ([]plumbing.Hash, wanted, error) {
 	shallow, err := s.repo.Storer.Shallow()
 	if err != nil {
-		return nil, nil, fmt.Errorf("read %s: %w", s.path, err)
+		return nil, wanted{}, fmt.Errorf("read %s: %w", s.path, err)
 	}
 	if len(shallow) > 0 {
-		return nil, nil, fmt.Errorf("%s is a shallow clone, its history is cut; run `git fetch --unshallow` there", s.path)
+		return nil, wanted{}, fmt.Errorf("%s is a shallow clone, its history is cut; run `git fetch --unshallow` there", s.path)
 	}
 	w := walk{source: s, ctx: ctx, have: have, kinds: map[plumbing.Hash]plumbing.ObjectType{}}
 	commits := []plumbing.Hash{tip}
@@ -95,21 +97,21 @@ func (s *source) missing(ctx context.Context, tip plumbing.Hash, have func(plumb
 		commits = commits[:len(commits)-1]
 		fresh, err := w.take(h, plumbing.CommitObject)
 		if err != nil {
-			return nil, nil, err
+			return nil, wanted{}, err
 		}
 		if !fresh {
 			continue
 		}
 		c, err := object.GetCommit(s.repo.Storer, h)
 		if err != nil {
-			return nil, nil, s.broken("commit", h, err)
+			return nil, wanted{}, s.broken("commit", h, err)
 		}
 		if err := w.tree(c.TreeHash, 0); err != nil {
-			return nil, nil, err
+			return nil, wanted{}, err
 		}
 		commits = append(commits, c.ParentHashes...)
 	}
-	return w.list, w.kinds, nil
+	return w.list, wanted{s.repo.Storer, w.kinds, s.most}, nil
 }
 
 func (s *source) broken(what string, h plumbing.Hash, err error) error {

@@ -4,9 +4,9 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
+
+	secretfile "github.com/vaultfleet/reconciler/internal/secret"
 )
 
 // secret is what a forge and we share.
@@ -39,16 +39,11 @@ type Secrets func() ([]secret, error)
 // and the new one count. Errors do not quote the file.
 func File(path string) Secrets {
 	return func() ([]secret, error) {
-		f, err := os.Open(path)
+		text, err := secretfile.ReadFile(path)
 		if err != nil {
 			return nil, fmt.Errorf("read webhook.secret_file: %w", err)
 		}
-		defer f.Close()
-		text, err := io.ReadAll(io.LimitReader(f, mostBytes+1))
-		if err != nil {
-			return nil, fmt.Errorf("read webhook.secret_file: %w", err)
-		}
-		secrets, err := parse(string(text))
+		secrets, err := parse(string(text.Reveal()))
 		if err != nil {
 			return nil, fmt.Errorf("webhook.secret_file %s: %w", path, err)
 		}

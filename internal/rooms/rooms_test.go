@@ -44,7 +44,7 @@ func mayImport() map[string][]string {
 		"internal/git":       {"pkg/desired", "internal/lease/flock", "internal/store/durable"},
 		"internal/git/wire":  {"internal/outbound"},
 		"internal/admission": {"internal/store/durable"},
-		"internal/hook":      {},
+		"internal/hook":      {"internal/secret"},
 		"internal/release":   {"pkg/desired", "internal/lease/flock", "internal/store/durable", "internal/keyfile", "internal/outbound"},
 		"internal/keyfile":   {},
 		"internal/outbound":  {},

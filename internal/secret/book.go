@@ -102,7 +102,8 @@ func (b *Book) Reveal(ctx context.Context, cluster, name string) (Bytes, error) 
 func (b *Book) fetch(ctx context.Context, d Definition) ([]byte, error) {
 	switch {
 	case d.File != "":
-		return readFile(d.File)
+		plain, err := ReadFile(d.File)
+		return plain.Reveal(), err
 	case d.Env != "":
 		value, ok := os.LookupEnv(d.Env)
 		if !ok {
@@ -130,17 +131,18 @@ func (b *Book) fetch(ctx context.Context, d Definition) ([]byte, error) {
 	return nil, errors.New("it has no source")
 }
 
-func readFile(name string) ([]byte, error) {
+// ReadFile is a secret as it lies in a file: a regular one, and not a large one.
+func ReadFile(name string) (Bytes, error) {
 	f, err := openRegular(name)
 	if err != nil {
-		return nil, err
+		return Bytes{}, err
 	}
 	defer f.Close()
 	data, err := readCapped(f, maxPlain)
 	if err != nil {
-		return data, fmt.Errorf("read %s: %w", name, err)
+		return Bytes{}, fmt.Errorf("read %s: %w", name, err)
 	}
-	return data, nil
+	return Of(data), nil
 }
 
 func sortedNames(definitions map[string]Definition) []string {

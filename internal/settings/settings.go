@@ -113,6 +113,17 @@ func Match(glob, cluster string) bool {
 	return err == nil && ok
 }
 
+// Contents are those of the files that say who may sign.
+func (s Signatures) Contents() (allowedSigners, keys [][]byte, err error) {
+	if s.AllowedSigners != "" {
+		if allowedSigners, err = readAll("signatures.allowed_signers", []string{s.AllowedSigners}); err != nil {
+			return nil, nil, err
+		}
+	}
+	keys, err = readAll("signatures.keys", s.Keys)
+	return allowedSigners, keys, err
+}
+
 // VaultCAs are the contents of the files of trust.vault_ca.
 func (s Settings) VaultCAs() ([][]byte, error) { return readAll("trust.vault_ca", s.Trust.VaultCA) }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
@@ -62,10 +63,10 @@ func tame(err error) error {
 		text = "the server says: " + line.Text
 	}
 	shown := []rune(strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029' {
-			return '·'
+		if unicode.IsPrint(r) {
+			return r
 		}
-		return r
+		return '·'
 	}, strings.ToValidUTF8(text, "�")))
 	if len(shown) > maxText {
 		shown = append(shown[:maxText], '…')
