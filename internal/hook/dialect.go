@@ -66,7 +66,7 @@ func dialect(h http.Header) Dialect {
 }
 
 // proof holds a body against some secret. True: it is right.
-type proof func(body []byte, s secret) bool
+type proof func(body []byte, s shared) bool
 
 // proofs are what a request carries; none: it is not authentic, whatever it says.
 // They are taken apart before the body is read, so that whoever has none makes
@@ -107,7 +107,7 @@ func proofs(h http.Header, now time.Time) []proof {
 
 // authentic says whether all of the proofs are right, each by some secret. How long
 // it takes does not depend on which secret is how wrong.
-func authentic(all []proof, body []byte, secrets []secret) bool {
+func authentic(all []proof, body []byte, secrets []shared) bool {
 	right := len(all) > 0
 	for _, p := range all {
 		one := false
@@ -125,15 +125,15 @@ func hexProof(digits string) proof {
 	if err != nil || len(claimed) != sha256.Size {
 		return nil
 	}
-	return func(body []byte, s secret) bool { return hmac.Equal(claimed, sum(s.text, body)) }
+	return func(body []byte, s shared) bool { return hmac.Equal(claimed, sum(s.text.Reveal(), body)) }
 }
 
 // tokenProof takes the secret itself. Digests are compared, because comparing
 // texts would tell how long the secret is.
 func tokenProof(token string) proof {
 	claimed := sha256.Sum256([]byte(token))
-	return func(_ []byte, s secret) bool {
-		want := sha256.Sum256(s.text)
+	return func(_ []byte, s shared) bool {
+		want := sha256.Sum256(s.text.Reveal())
 		return subtle.ConstantTimeCompare(claimed[:], want[:]) == 1
 	}
 }
@@ -159,12 +159,12 @@ func standardProof(h http.Header, value string, now time.Time) proof {
 	if claimed == nil {
 		return nil
 	}
-	return func(body []byte, s secret) bool {
+	return func(body []byte, s shared) bool {
 		right := false
-		if s.signer == nil {
+		if s.signer.Len() == 0 {
 			return false
 		}
-		want := sum(s.signer, []byte(id[0]+"."+at[0]+"."), body)
+		want := sum(s.signer.Reveal(), []byte(id[0]+"."+at[0]+"."), body)
 		for _, c := range claimed {
 			right = hmac.Equal(c, want) || right
 		}

@@ -6,20 +6,14 @@ import (
 	"fmt"
 	"strings"
 
-	secretfile "github.com/vaultfleet/reconciler/internal/secret"
+	"github.com/vaultfleet/reconciler/internal/secret"
 )
 
-// secret is what a forge and we share.
-type secret struct {
-	text   []byte // as it is typed into the forge
-	signer []byte // the key of the signed form of GitLab; nil: it is none
+// shared is what a forge and we share.
+type shared struct {
+	text   secret.Bytes // as it is typed into the forge
+	signer secret.Bytes // the key of the signed form of GitLab; of nothing: it is none
 }
-
-// String keeps a secret out of whatever it is printed into.
-func (secret) String() string { return "[redacted]" }
-
-// GoString keeps it out of %#v too.
-func (secret) GoString() string { return "[redacted]" }
 
 // Bounds of the secret file: below, a secret can be guessed; above, it is
 // another file.
@@ -33,13 +27,13 @@ const (
 const signerPrefix = "whsec_"
 
 // Secrets are read for each request, so that a new one counts at once.
-type Secrets func() ([]secret, error)
+type Secrets func() ([]shared, error)
 
 // File reads secrets from a file, one a line: while one is being replaced, the old
 // and the new one count. Errors do not quote the file.
 func File(path string) Secrets {
-	return func() ([]secret, error) {
-		text, err := secretfile.ReadFile(path)
+	return func() ([]shared, error) {
+		text, err := secret.ReadFile(path)
 		if err != nil {
 			return nil, fmt.Errorf("read webhook.secret_file: %w", err)
 		}
@@ -52,11 +46,11 @@ func File(path string) Secrets {
 }
 
 // parse takes the lines of a secret file; empty ones do not count.
-func parse(text string) ([]secret, error) {
+func parse(text string) ([]shared, error) {
 	if len(text) > mostBytes {
 		return nil, errors.New("is too large to hold secrets")
 	}
-	var secrets []secret
+	var secrets []shared
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
 		if line == "" {
@@ -65,13 +59,13 @@ func parse(text string) ([]secret, error) {
 		if len(line) < leastSecret {
 			return nil, fmt.Errorf("holds a secret of fewer than %d characters", leastSecret)
 		}
-		s := secret{text: []byte(line)}
+		s := shared{text: secret.Of([]byte(line))}
 		if key, ok := strings.CutPrefix(line, signerPrefix); ok {
 			raw, err := base64.StdEncoding.DecodeString(key)
 			if err != nil || len(raw) < leastSecret {
 				return nil, fmt.Errorf("holds a line that begins with %s and is not a key of at least %d bytes in base64", signerPrefix, leastSecret)
 			}
-			s.signer = raw
+			s.signer = secret.Of(raw)
 		}
 		secrets = append(secrets, s)
 	}
