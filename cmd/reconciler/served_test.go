@@ -10,7 +10,6 @@ import (
 	"io"
 	"log"
 	"net/http"
-	"net/http/cgi"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -22,16 +21,14 @@ import (
 
 	"github.com/vaultfleet/reconciler/internal/demo"
 	"github.com/vaultfleet/reconciler/internal/embed"
+	"github.com/vaultfleet/reconciler/internal/git/gittest"
 )
 
 // webOf serves the repo of a stage by git's own http-backend to whoever has a
 // token. It returns what a fleet of reconciler.yaml says of it.
 func webOf(t *testing.T, s *demo.Stage, token string) (settings string) {
 	t.Helper()
-	programs, err := exec.Command("git", "--exec-path").Output()
-	check(t, err)
-	backend := &cgi.Handler{Path: filepath.Join(strings.TrimSpace(string(programs)), "git-http-backend"),
-		Env: []string{"GIT_PROJECT_ROOT=" + s.Repo, "GIT_HTTP_EXPORT_ALL=1", "HOME=/nonexistent"}, Stderr: io.Discard}
+	backend := gittest.Backend(t, s.Repo)
 	web := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if user, password, _ := r.BasicAuth(); user != "git" || password != token {
 			w.WriteHeader(http.StatusUnauthorized)

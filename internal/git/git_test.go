@@ -1,13 +1,11 @@
 package git_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -16,7 +14,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
 	"github.com/vaultfleet/reconciler/internal/git"
+	"github.com/vaultfleet/reconciler/internal/git/gittest"
 )
 
 func must(t testing.TB, err error) {
@@ -53,19 +53,7 @@ func (u upstream) gitInput(stdin string, args ...string) string {
 // gitRaw is gitInput where what git prints is no text.
 func (u upstream) gitRaw(stdin string, args ...string) string {
 	u.t.Helper()
-	cmd := exec.CommandContext(u.t.Context(), "git", args...)
-	cmd.Dir = u.dir
-	cmd.Stdin = strings.NewReader(stdin)
-	cmd.Env = append(os.Environ(), "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null",
-		"GIT_AUTHOR_NAME=Alice", "GIT_AUTHOR_EMAIL=alice@example.com", "GIT_AUTHOR_DATE=2026-11-23T12:00:00+01:00",
-		"GIT_COMMITTER_NAME=Bob", "GIT_COMMITTER_EMAIL=bob@example.com", "GIT_COMMITTER_DATE=2026-11-23T13:00:00+01:00")
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		u.t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, stderr.String())
-	}
-	return string(out)
+	return gittest.Run(u.t, u.dir, stdin, args...)
 }
 
 // write puts files into the working tree; an empty content takes one away.

@@ -41,14 +41,15 @@ func mayImport() map[string][]string {
 		"internal/settings": {"pkg/desired"},
 		"internal/trust":    {"internal/settings", "pkg/desired", "pkg/actual"}, // holds specs and addresses against the settings
 
-		"internal/git":       {"pkg/desired", "internal/lease/flock", "internal/store/durable"},
-		"internal/git/wire":  {"internal/outbound"},
-		"internal/admission": {"internal/store/durable"},
-		"internal/hook":      {"internal/secret"},
-		"internal/release":   {"pkg/desired", "internal/lease/flock", "internal/store/durable", "internal/keyfile", "internal/outbound"},
-		"internal/keyfile":   {},
-		"internal/outbound":  {},
-		"internal/signature": {"internal/keyfile"}, // of a commit's bytes, wherever they come from
+		"internal/git":         {"pkg/desired", "internal/lease/flock", "internal/store/durable"},
+		"internal/git/wire":    {"internal/outbound"},
+		"internal/git/gittest": {}, // for tests alone
+		"internal/admission":   {"internal/store/durable"},
+		"internal/hook":        {"internal/secret"},
+		"internal/release":     {"pkg/desired", "internal/lease/flock", "internal/store/durable", "internal/keyfile", "internal/outbound"},
+		"internal/keyfile":     {},
+		"internal/outbound":    {},
+		"internal/signature":   {"internal/keyfile"}, // of a commit's bytes, wherever they come from
 
 		"internal/store":         {"pkg/diff", "internal/lease/flock", "internal/store/durable"},
 		"internal/lease":         {"pkg/diff", "internal/lease/flock", "internal/store/durable"},

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/cgi"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -17,6 +16,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/vaultfleet/reconciler/internal/git/gittest"
 	"github.com/vaultfleet/reconciler/internal/git/wire"
 )
 
@@ -43,15 +43,7 @@ func newRepository(t testing.TB) repository {
 
 func (r repository) git(stdin string, args ...string) string {
 	r.t.Helper()
-	cmd := exec.CommandContext(r.t.Context(), "git", args...)
-	cmd.Dir, cmd.Stdin = r.dir, strings.NewReader(stdin)
-	cmd.Env = append(os.Environ(), "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_AUTHOR_NAME=A", "GIT_AUTHOR_EMAIL=a@example.com",
-		"GIT_COMMITTER_NAME=A", "GIT_COMMITTER_EMAIL=a@example.com")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		r.t.Fatalf("git %q: %v\n%s", args, err, out)
-	}
-	return strings.TrimSpace(string(out))
+	return strings.TrimSpace(gittest.Run(r.t, r.dir, stdin, args...))
 }
 
 // commit adds one to a branch.
@@ -97,13 +89,7 @@ type webServer struct {
 
 func serve(t testing.TB, r repository) *webServer {
 	t.Helper()
-	backend, err := exec.Command("git", "--exec-path").Output()
-	must(t, err)
-	s := &webServer{backend: &cgi.Handler{
-		Path:   filepath.Join(strings.TrimSpace(string(backend)), "git-http-backend"),
-		Env:    []string{"GIT_PROJECT_ROOT=" + filepath.Dir(r.dir), "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_NOSYSTEM=1", "HOME=/nonexistent"},
-		Stderr: io.Discard,
-	}}
+	s := &webServer{backend: gittest.Backend(t, filepath.Dir(r.dir))}
 	s.Server = httptest.NewUnstartedServer(s)
 	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
