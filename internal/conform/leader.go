@@ -1,10 +1,5 @@
 package conform
 
-import (
-	"errors"
-	"time"
-)
-
 func (r *run) restart() {
 	r.again("b", 0, 1, 2)
 	leader, follower := r.settled()
@@ -31,8 +26,7 @@ func (r *run) settled() (leader, follower string) {
 
 // again stops a server, starts it, sees that it is sealed, and opens it.
 func (r *run) again(server string, shares ...int) {
-	if err := errors.Join(r.servers.Stop(server), r.servers.Start(server)); err != nil {
-		r.find("%v", err)
+	if !r.did(r.servers.Stop(server), r.servers.Start(server)) {
 		return
 	}
 	r.expect(server, "", get, "sys/health", nil, 503, r.health(true, true, true))
@@ -63,18 +57,13 @@ func (r *run) seal() {
 	r.expect(follower, "", get, "sys/leader", nil, 200, r.leading(false, leader))
 	r.expect(follower, "", get, "sys/health", nil, 429, r.health(true, false, true))
 	r.refuses(follower, r.root, get, "sys/audit", nil, 503, "Vault is sealed")
-	if r.Patience >= lost {
-		r.eventually("the end of the heartbeats", func() bool {
-			r.expect(follower, "", get, "sys/health", nil, 474, r.health(true, false, true))
-			return true
-		})
-	}
+	r.eventually("the end of the heartbeats", func() bool {
+		r.expect(follower, "", get, "sys/health", nil, 474, r.health(true, false, true))
+		return true
+	})
 	r.give(leader, 0, 1, 2)
 	r.settled()
 }
-
-// lost is after how long a standby that hears nothing of its leader says so.
-const lost = 12 * time.Second
 
 // leader is the server that leads by its own word while the other one follows,
 // or "".
@@ -93,8 +82,7 @@ func (r *run) leader() string {
 
 func (r *run) alone() {
 	leader, follower := r.settled()
-	if err := r.servers.Stop(follower); err != nil {
-		r.find("%v", err)
+	if !r.did(r.servers.Stop(follower)) {
 		return
 	}
 	r.eventually("the end of its leadership", func() bool {
@@ -105,8 +93,7 @@ func (r *run) alone() {
 	})
 	r.expect(leader, "", get, "sys/health", nil, 429, r.health(true, false, true))
 	r.refuses(leader, r.root, get, "sys/audit", nil, 500, "local node not active but active cluster node not found")
-	if err := r.servers.Start(follower); err != nil {
-		r.find("%v", err)
+	if !r.did(r.servers.Start(follower)) {
 		return
 	}
 	r.give(follower, 1, 2, 3)

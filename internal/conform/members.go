@@ -1,7 +1,6 @@
 package conform
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -105,13 +104,11 @@ func (r *run) ill(leader, ill string, tolerance int, ids ...string) (since map[s
 func (r *run) third() {
 	r.give("c", 0, 1, 2)
 	before := r.autopilot("a", 1, "a", "b", "c")
-	if err := r.servers.Stop("c"); err != nil {
-		r.find("%v", err)
+	if !r.did(r.servers.Stop("c")) {
 		return
 	}
 	r.ill("a", "c", 0, "a", "b", "c")
-	if err := r.servers.Start("c"); err != nil {
-		r.find("%v", err)
+	if !r.did(r.servers.Start("c")) {
 		return
 	}
 	r.give("c", 0, 1, 2)
@@ -151,8 +148,7 @@ func (r *run) remove() {
 		r.find("the members are %v", voters)
 	}
 	r.expect("a", r.root, put, path, map[string]any{"server_id": "nobody"}, 204, nil)
-	if err := errors.Join(r.servers.Stop(gone), r.servers.Start(gone)); err != nil {
-		r.find("%v", err)
+	if !r.did(r.servers.Stop(gone), r.servers.Start(gone)) {
 		return
 	}
 	r.expect(gone, "", get, "sys/health", nil, 530, removed)

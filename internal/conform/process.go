@@ -2,7 +2,6 @@ package conform
 
 import (
 	"context"
-	"errors"
 	"strings"
 
 	goversion "github.com/hashicorp/go-version"
@@ -49,15 +48,6 @@ func Process(ctx context.Context, machines Machines, o Options) []string {
 		{"a reload takes up the log level", p.level},
 		{"a server refuses to start with a configuration that cannot be", p.refused},
 	})
-}
-
-// did is a step that has to come off.
-func (p *process) did(errs ...error) bool {
-	if err := errors.Join(errs...); err != nil {
-		p.find("%v", err)
-		return false
-	}
-	return true
 }
 
 func (p *process) configure(change func(string) string) error {

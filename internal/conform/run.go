@@ -3,6 +3,7 @@ package conform
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -35,7 +36,8 @@ type Options struct {
 	Exact bool
 	// Brief ends the suite with the first thing that is not so.
 	Brief bool
-	// Patience is how long something may take that comes by itself.
+	// Patience is how long something may take that comes by itself: a quarter of a
+	// minute at least, since that is how long Vault waits for a leader that is lost.
 	Patience time.Duration
 }
 
@@ -79,6 +81,15 @@ func (r *run) all(parts []part) []string {
 
 func (r *run) find(format string, args ...any) {
 	r.findings = append(r.findings, r.what+": "+fmt.Sprintf(format, args...))
+}
+
+// did is a step that has to come off.
+func (r *run) did(errs ...error) bool {
+	if err := errors.Join(errs...); err != nil {
+		r.find("%v", err)
+		return false
+	}
+	return true
 }
 
 // ask asks without judging.

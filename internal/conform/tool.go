@@ -223,8 +223,7 @@ func (t *tool) revoke() {
 }
 
 func (t *tool) gone() {
-	if err := t.servers.Stop("b"); err != nil {
-		t.find("%v", err)
+	if !t.did(t.servers.Stop("b")) {
 		return
 	}
 	t.does("", "status -format=json", noAnswer, "")

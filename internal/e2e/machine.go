@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -26,7 +27,7 @@ func (m machine) Shell(script, stdin string) (string, error) {
 // Reload is that of [conform.Host]. Its end is the process's READY=1, and systemd
 // says that it heard it only where it says everything. Its state does not tell: it
 // is active also between the end of ExecReload and the process's first word.
-func (m machine) Reload(unit string) error {
+func (m machine) Reload(unit string) (err error) {
 	heard := func() (int, error) {
 		out, err := m.Shell("journalctl --sync; journalctl --quiet -o cat _PID=1 UNIT="+unit+".service | grep -c '(READY=1)' || :", "")
 		if err != nil {
@@ -38,18 +39,17 @@ func (m machine) Reload(unit string) error {
 	if err != nil {
 		return err
 	}
+	defer func() {
+		_, back := m.Shell("systemctl log-level info", "")
+		err = errors.Join(err, back)
+	}()
 	if _, err := m.Shell("systemctl log-level debug && systemctl reload "+unit, ""); err != nil {
 		return err
 	}
-	err = Until("the end of the reload on "+m.Name, time.Minute, func() bool {
+	return Until("the end of the reload on "+m.Name, time.Minute, func() bool {
 		now, failed := heard()
 		return failed == nil && now > before
 	})
-	if err != nil {
-		return err
-	}
-	_, err = m.Shell("systemctl log-level info", "")
-	return err
 }
 
 // Servers are a binary of Vault on the rig's nodes, "a" on the first one, each a new
