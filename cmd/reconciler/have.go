@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/vaultfleet/reconciler/internal/report"
+	"github.com/vaultfleet/reconciler/internal/review"
 	"github.com/vaultfleet/reconciler/pkg/actual"
 	"github.com/vaultfleet/reconciler/pkg/desired"
 	"github.com/vaultfleet/reconciler/pkg/diff"
@@ -39,23 +40,11 @@ func readHave(path string) (haveFile, error) {
 // plan plans a cluster as a turn of the loop does, without the world. A node
 // that the file does not tell of was not seen.
 func (h haveFile) plan(want desired.Cluster, commit string) report.Cluster {
-	nodes := map[string]actual.Node{}
-	for _, n := range h.Nodes[want.Name] {
-		nodes[n.Name] = n
-	}
-	var have []actual.Node
-	for _, t := range diff.Targets(want, h.Memory[want.Name]) {
-		n, ok := nodes[t.Node]
-		if !ok {
-			n = actual.Node{Name: t.Node, Unknown: map[actual.Phase]string{actual.PhaseTCP: "not in the file of --have"}}
-		}
-		if n.ID == "" {
-			n.ID = t.ID
-		}
-		have = append(have, n)
-	}
-	memory := diff.Remember(h.Memory[want.Name], want, have, h.Now)
-	plan := diff.Cluster(want, have, memory, nil, h.Now)
-	plan.Commit = commit
-	return report.Cluster{Name: want.Name, Nodes: len(want.Nodes), Have: have, Memory: memory, Plan: plan}
+	look := review.Seen{Have: h.Nodes[want.Name], Memory: h.Memory[want.Name]}
+	have := review.AsSeen(want, look, func(string) (actual.Phase, string, bool) {
+		return actual.PhaseTCP, "not in the file of --have", false
+	})
+	c := review.Plan(want, have, look.Memory, h.Now)
+	c.Plan.Commit = commit
+	return c
 }

@@ -5,6 +5,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/vaultfleet/reconciler/pkg/diff"
 )
 
 // Markdown writes plans for a comment: the worst first, a table of clusters,
@@ -13,22 +15,13 @@ import (
 func Markdown(w io.Writer, source Source, clusters []Cluster) error {
 	p := &page{w: w}
 	clusters = sorted(clusters)
-	sign, s := "🟢", Summarize(clusters)
-	switch {
-	case s.Urgent > 0 || s.Invalid > 0 || s.Failed > 0:
-		sign = "🔴"
-	case s.Restarting > 0 || s.Blocked > 0:
-		sign = "🟠"
-	case s.Changing > 0 || s.Unseen > 0:
-		sign = "🟡"
-	}
-	p.line("### %s reconciler plan · %s", sign, escape(s.words()))
+	p.line("### %s reconciler plan · %s", signOf(clusters), Escape(Summarize(clusters).words()))
 	p.line("")
 	p.line("| Cluster | Nodes | State | Order |")
 	p.line("|---|---|---|---|")
 	for _, c := range clusters {
 		state, _ := headline(c)
-		p.line("| **%s** | %d | %s | %s |", escape(c.Name), c.size(), escape(state), escape(path(c)))
+		p.line("| **%s** | %d | %s | %s |", Escape(c.Name), c.size(), Escape(state), Escape(path(c)))
 	}
 	p.line("")
 	for _, c := range clusters {
@@ -36,7 +29,7 @@ func Markdown(w io.Writer, source Source, clusters []Cluster) error {
 			p.section(c)
 		}
 	}
-	p.line("<sub>%s</sub>", escape(source.Words()))
+	p.line("<sub>%s</sub>", Escape(source.Words()))
 	return p.err
 }
 
@@ -55,26 +48,49 @@ func path(c Cluster) string {
 
 // section is one cluster: what blocks it in the open, the rest folded.
 func (p *page) section(c Cluster) {
-	blocks := slices.Concat(c.urgent(), c.blocked(), c.later())
-	for _, b := range blocks {
-		p.line("> [!WARNING]")
-		p.line("> **%s** %s", escape(c.Name), escape(about(b.Reason, b.Node)+b.Detail))
-		p.line("> Lift: %s", escape(b.Lift))
-		p.line("")
-	}
+	p.warnings(c)
 	state, _ := headline(c)
-	p.line("<details><summary><b>%s</b> — %s</summary>", escape(c.Name), escape(state))
+	p.line("<details><summary><b>%s</b> — %s</summary>", Escape(c.Name), Escape(state))
 	p.line("")
 	p.fenced("diff", diffLines(c))
-	if stages := order(c); len(stages) > 0 {
-		p.line("| # | Order |")
-		p.line("|---|---|")
-		for _, s := range stages {
-			p.line("| %s | %s |", s.number(), escape(s.words))
+	p.stages(c)
+	p.line("</details>")
+	p.line("")
+}
+
+// warnings are what blocks a cluster, in the open; what blocks several nodes in
+// the same words is said once.
+func (p *page) warnings(c Cluster) {
+	blocks := slices.Concat(c.urgent(), c.blocked(), c.later())
+	for i, b := range blocks {
+		same := func(x diff.Block) bool { return x.Reason == b.Reason && x.Detail == b.Detail && x.Lift == b.Lift }
+		if slices.ContainsFunc(blocks[:i], same) {
+			continue
 		}
+		var nodes []string
+		for _, x := range blocks[i:] {
+			if same(x) && x.Node != "" {
+				nodes = append(nodes, x.Node)
+			}
+		}
+		p.line("> [!WARNING]")
+		p.line("> **%s** %s", Escape(c.Name), Escape(about(b.Reason, names(nodes, c.size()))+b.Detail))
+		p.line("> Lift: %s", Escape(b.Lift))
 		p.line("")
 	}
-	p.line("</details>")
+}
+
+// stages are the order of a plan.
+func (p *page) stages(c Cluster) {
+	stages := order(c)
+	if len(stages) == 0 {
+		return
+	}
+	p.line("| # | Order |")
+	p.line("|---|---|")
+	for _, s := range stages {
+		p.line("| %s | %s |", s.number(), Escape(s.words))
+	}
 	p.line("")
 }
 
@@ -93,11 +109,7 @@ func diffLines(c Cluster) []string {
 		add("? %s   not seen (%s): %s", names(u.nodes, c.size()), u.phase, u.why)
 	}
 	for _, r := range rows(c) {
-		sign := r.symbol
-		if sign == "~" {
-			sign = "+" // forges know no colour for ~
-		}
-		add("%s %s   %s   %s   %s", sign, names(r.nodes, c.size()), r.what, r.value(), r.effect)
+		lines = append(lines, diffLine(r, c.size()))
 	}
 	for _, w := range c.Plan.Waits {
 		add("# waits: %s%s", about(w.Reason, w.Node), w.Detail)
@@ -109,6 +121,15 @@ func diffLines(c Cluster) []string {
 		add("# observed: %s", b.Detail)
 	}
 	return lines
+}
+
+// diffLine is one change in a diff.
+func diffLine(r row, size int) string {
+	sign := r.symbol
+	if sign == "~" {
+		sign = "+" // forges know no colour for ~
+	}
+	return clean(fmt.Sprintf("%s %s   %s   %s   %s", sign, names(r.nodes, size), r.what, r.value(), r.effect))
 }
 
 // fenced writes lines behind a fence that nothing in them can close.
@@ -134,9 +155,9 @@ func (p *page) fenced(language string, lines []string) {
 	p.line("")
 }
 
-// escape makes foreign text plain in markdown, outside of fences: no markup, no
+// Escape makes foreign text plain in markdown, outside of fences: no markup, no
 // mention, no issue number, no HTML.
-func escape(s string) string {
+func Escape(s string) string {
 	var b strings.Builder
 	for _, r := range clean(s) {
 		switch r {

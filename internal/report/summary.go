@@ -187,3 +187,9 @@ func asBusy(err error) (Busy, bool) {
 	ok := errors.As(err, &busy)
 	return busy, ok
 }
+
+// Headline says how a cluster stands in one line, the worst first.
+func Headline(c Cluster) string {
+	words, _ := headline(c)
+	return words
+}

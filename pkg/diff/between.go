@@ -20,17 +20,54 @@ import (
 // Between is what the new spec of a cluster changes on nodes that are as the old
 // one wants them. The zero Cluster as the old one: nothing is there yet.
 func Between(old, fresh desired.Cluster, now time.Time) Plan {
-	have, m := settled(old, fresh, now)
+	have, m := Settled(old, fresh, now)
 	plan := Cluster(fresh, have, m, nil, now)
-	have, m = settled(old, old, now)
+	have, m = Settled(old, old, now)
 	before := Cluster(old, have, m, nil, now)
 	plan.Notes = slices.DeleteFunc(plan.Notes, func(n Note) bool { return slices.Contains(before.Notes, n) })
 	return plan
 }
 
-// settled is a cluster as a spec wants it, seen by a look that asks for what
+// Asked are looks that were made for one spec, as far as anybody can say what they
+// had seen had they asked for what another names as well: it is not there. What
+// could not be read stays Unknown.
+func Asked(have []actual.Node, old, fresh desired.Cluster) []actual.Node {
+	out := slices.Clone(have)
+	for i := range out {
+		n := &out[i]
+		on, ok := fresh.Node(n.Name)
+		if !ok {
+			continue
+		}
+		b := blank(on, old, fresh, n.At)
+		n.Files, n.Users = with(n.Files, b.Files), with(n.Users, b.Users)
+		if n.Binary != nil {
+			copied := *n.Binary
+			copied.Versions = with(copied.Versions, b.Binary.Versions)
+			n.Binary = &copied
+		}
+		if n.Audit != nil {
+			copied := *n.Audit
+			copied.Opens = with(copied.Opens, b.Audit.Opens)
+			n.Audit = &copied
+		}
+	}
+	return out
+}
+
+// with adds what a map that was read does not have; one that was not is Unknown.
+func with[V any](read, more map[string]V) map[string]V {
+	if read == nil {
+		return nil
+	}
+	all := maps.Clone(more)
+	maps.Copy(all, read)
+	return all
+}
+
+// Settled is a cluster as a spec wants it, seen by a look that asks for what
 // another spec names.
-func settled(want, asked desired.Cluster, now time.Time) ([]actual.Node, Memory) {
+func Settled(want, asked desired.Cluster, now time.Time) ([]actual.Node, Memory) {
 	m := Memory{}
 	if len(want.Nodes) > 0 {
 		m = Memory{Known: true, ClusterID: cmp.Or(want.ClusterID, "of "+want.Name), Newest: want.Vault.Version,

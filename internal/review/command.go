@@ -1,0 +1,170 @@
+package review
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vaultfleet/reconciler/internal/forge"
+	"github.com/vaultfleet/reconciler/internal/report"
+)
+
+// A person may say a few things in a comment. Only the first line of a new comment
+// counts, never an edit: what was agreed to would change under whoever answered.
+// Who may say it is asked of the forge, and never taken from a payload: plan and
+// hold are for those who may write to the repo, because both only make things
+// safer; resume lets the reconciler act again, and is for the teams that
+// reconciler.yaml names for the cluster.
+
+const (
+	prefix      = "/reconciler"
+	maxAnswers  = 5
+	maxCommands = 20  // of one turn
+	maxReason   = 200 // runes
+
+	// fresh is for how long a command counts: one that nobody heard in time is not
+	// done hours later, and one that was done is not done again because somebody
+	// edited what we remember of it.
+	fresh = time.Hour
+)
+
+// command is what somebody asked for.
+type command struct {
+	verb, cluster, reason string
+}
+
+// parse reads a command; false: the comment is none.
+func parse(body string) (command, bool) {
+	line, _, _ := strings.Cut(strings.ReplaceAll(body, "\r", "\n"), "\n")
+	fields := strings.Fields(line)
+	if len(fields) == 0 || fields[0] != prefix {
+		return command{}, false
+	}
+	c := command{verb: "help"}
+	if len(fields) > 1 {
+		c.verb = fields[1]
+	}
+	if len(fields) > 2 {
+		c.cluster = fields[2]
+	}
+	if len(fields) > 3 {
+		c.reason = short(strings.Join(fields[3:], " "), maxReason)
+	}
+	return c, true
+}
+
+func short(s string, runes int) string {
+	if r := []rune(s); len(r) > runes {
+		return string(r[:runes]) + "…"
+	}
+	return s
+}
+
+// hear does what new comments ask for.
+func (r *Reviewer) hear(ctx context.Context, k *known, me string, p forge.Pull, comments []forge.Comment) error {
+	done := 0
+	k.heard = max(k.heard, k.note.Heard)
+	for _, c := range comments {
+		if c.ID <= k.heard {
+			continue
+		}
+		asked, ok := parse(c.Body)
+		if ok && c.Author != me && !c.Bot && !c.Edited && done < maxCommands && r.Now().Sub(c.Created) < fresh {
+			done++
+			words, did, err := r.obey(ctx, p, c.Author, asked)
+			if err != nil {
+				return fmt.Errorf("the command of comment %d: %w", c.ID, err)
+			}
+			reaction := forge.Rocket
+			if !did {
+				reaction = forge.ThumbsDown
+			}
+			if err := r.Forge.React(ctx, p.Number, c.ID, reaction); err != nil {
+				r.log.Warn("a command was not acknowledged", "pull", p.Number, "comment", c.ID, "error", err)
+			}
+			r.log.Info("heard a command", "pull", p.Number, "by", c.Author, "verb", asked.verb, "cluster", asked.cluster, "done", did)
+			k.note.Answers = append(k.note.Answers, fmt.Sprintf("%s: %s %s — %s", c.Author, asked.verb, asked.cluster, words))
+			k.note.Answers = k.note.Answers[max(0, len(k.note.Answers)-maxAnswers):]
+		}
+		k.heard, k.note.Heard = c.ID, c.ID
+	}
+	return nil
+}
+
+// obey does one command, and says what became of it; an error is of the world and
+// not of who asked.
+func (r *Reviewer) obey(ctx context.Context, p forge.Pull, who string, c command) (words string, did bool, err error) {
+	const help = "write /reconciler plan, /reconciler hold CLUSTER WHY, or /reconciler resume CLUSTER WHY"
+	may, err := r.Forge.MayWrite(ctx, who)
+	if err != nil {
+		return "", false, err
+	}
+	if !may {
+		return "only who may write to the repo is heard", false, nil
+	}
+	switch c.verb {
+	case "plan":
+		return "planned anew", true, nil // as everything that is heard is
+	case "hold", "resume":
+	default:
+		return help, false, nil
+	}
+	if !r.has(c.cluster) {
+		return "there is no cluster of that name here; " + help, false, nil
+	}
+	by := fmt.Sprintf("%s on pull request %d", who, p.Number)
+	if c.verb == "hold" {
+		if c.reason == "" {
+			return "say why: /reconciler hold " + c.cluster + " WHY", false, nil
+		}
+		return "held, until /reconciler resume " + c.cluster, true, r.Hold(ctx, c.cluster, by, c.reason)
+	}
+	teams := r.Operators(c.cluster)
+	if len(teams) == 0 {
+		return "reconciler.yaml names nobody who may resume " + c.cluster + " by a comment (forge.operators)", false, nil
+	}
+	for _, team := range teams {
+		in, err := r.Forge.InTeam(ctx, who, team)
+		if err != nil {
+			return "", false, err
+		}
+		if in {
+			return "resumed", true, r.Resume(ctx, c.cluster, by, c.reason)
+		}
+	}
+	return "only " + strings.Join(teams, ", ") + " may resume " + c.cluster, false, nil
+}
+
+// has says that the fleet in force has a cluster that is kept here.
+func (r *Reviewer) has(cluster string) bool {
+	_, fleet, _ := r.InForce()
+	return slices.Contains(namesOf(r.kept(fleet)), cluster)
+}
+
+// answers are what became of the last commands.
+func answers(all []string) string {
+	var b strings.Builder
+	for _, a := range all {
+		fmt.Fprintf(&b, "\n<sub>%s</sub>\n", report.Escape(a))
+	}
+	return b.String()
+}
+
+// Operators are the teams of the first glob that a cluster matches.
+func Operators(globs []Glob, cluster string) []string {
+	for _, g := range globs {
+		if ok, _ := path.Match(g.Clusters, cluster); ok {
+			return g.Teams
+		}
+	}
+	return nil
+}
+
+// Glob is who may resume the clusters of a glob.
+type Glob struct {
+	Clusters string
+	Teams    []string
+}

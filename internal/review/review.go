@@ -1,0 +1,314 @@
+package review
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/vaultfleet/reconciler/internal/forge"
+	"github.com/vaultfleet/reconciler/internal/report"
+	"github.com/vaultfleet/reconciler/pkg/desired"
+)
+
+// Contexts of the commit statuses.
+const (
+	planContext    = "reconciler/plan"
+	rolloutContext = "reconciler/rollout"
+)
+
+// Change is what a pull request would make of the fleet's folder. Who got it closes it.
+type Change struct {
+	After   fs.FS
+	Nothing bool // it touches no file of the folder
+	Close   func() error
+}
+
+// RefusedError is why a pull request cannot be planned, which is its author's to
+// mend.
+type RefusedError struct {
+	Why, Hint string
+}
+
+func (e *RefusedError) Error() string { return e.Why }
+
+// ErrMoved says that a head is not there any more: there is another one.
+var ErrMoved = errors.New("the pull request has another head by now")
+
+// Ports are all that reviewing needs of the world.
+type Ports struct {
+	Forge forge.Client
+	// InForce is the commit that is acted on, and its fleet; false: none is yet.
+	InForce func() (commit string, fleet desired.Fleet, ok bool)
+	// Propose reads what merging head into base gives: a [RefusedError], [ErrMoved],
+	// or an error that the pull request has no part in.
+	Propose func(ctx context.Context, base, head string) (Change, error)
+	// Load reads a fleet as the daemon does, with what this host allows of it.
+	Load func(fs.FS) (desired.Fleet, error)
+	// Seen is what the last turn of a cluster saw; false: there was none.
+	Seen func(cluster string) (Seen, bool)
+	// Since are the commits that came after one, up to another.
+	Since func(ctx context.Context, older, newer string) ([]string, error)
+	// Hold and Resume are the words of a person, as the commands of these names are.
+	Hold, Resume func(ctx context.Context, cluster, by, reason string) error
+	Now          func() time.Time
+}
+
+// Options say which pull requests are reviewed, and how.
+type Options struct {
+	Branch   string // they are to be merged into it
+	Identity string // of the fleet and of the clusters that are kept, for the marker
+	Suffix   string // of the contexts of statuses, where a repo has several fleets
+	Forks    bool   // plan those from forks too
+	Keeps    func(cluster string) bool
+	// Operators are whose comments may resume a cluster.
+	Operators func(cluster string) []string
+	Most      int // bytes of a comment
+}
+
+// Reviewer answers the pull requests of one fleet. It is used by one goroutine.
+type Reviewer struct {
+	Ports
+	Options
+	log   *slog.Logger
+	pulls map[int]*known // that were answered
+	// followed are rollouts that are told.
+	followed []*followed
+	commit   string        // whose rollout was begun last
+	fleet    desired.Fleet // of commit
+}
+
+// known is what is remembered of an open pull request between turns.
+type known struct {
+	head, base string
+	updated    time.Time
+	diffs      Differences
+	refused    *RefusedError
+	status     string // that was set last: commit, state and words
+	body       string // of our comment, as it was written last
+	id         int64  // of our comment; 0: none
+	note       note
+	read       bool  // our comment was looked for
+	heard      int64 // the last comment that was read for commands
+}
+
+// New is a reviewer that has answered nothing yet: what it said before it reads
+// from its own comments.
+func New(p Ports, o Options, log *slog.Logger) *Reviewer {
+	if o.Most == 0 {
+		o.Most = 60_000
+	}
+	return &Reviewer{Ports: p, Options: o, log: log, pulls: map[int]*known{}}
+}
+
+// Turn answers every open pull request that has changed, or whose plan has, and
+// tells how far the rollout of what was merged is. An error is of the forge as a
+// whole; what is wrong with one pull request keeps nobody else from an answer.
+func (r *Reviewer) Turn(ctx context.Context) error {
+	base, fleet, ok := r.InForce()
+	if !ok {
+		return nil
+	}
+	me, err := r.Forge.Me(ctx)
+	if err != nil {
+		return fmt.Errorf("ask the forge who we are: %w", err)
+	}
+	open, err := r.Forge.Pulls(ctx, r.Branch)
+	if err != nil {
+		return fmt.Errorf("list the open pull requests: %w", err)
+	}
+	var troubles []error
+	still := map[int]bool{}
+	for _, p := range open {
+		still[p.Number] = true
+		if err := r.answer(ctx, me, p, base, fleet); err != nil && !errors.Is(err, ErrMoved) {
+			troubles = append(troubles, fmt.Errorf("pull request %d: %w", p.Number, err))
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if len(troubles) > 0 && busy(troubles[len(troubles)-1]) {
+			return errors.Join(troubles...) // nobody else is answered sooner
+		}
+	}
+	for number := range r.pulls {
+		if !still[number] {
+			delete(r.pulls, number)
+		}
+	}
+	if err := r.tell(ctx, me, base, fleet); err != nil {
+		troubles = append(troubles, fmt.Errorf("tell the rollout: %w", err))
+	}
+	return errors.Join(troubles...)
+}
+
+// busy says that a forge asks to be left alone.
+func busy(err error) bool {
+	_, ok := errors.AsType[interface {
+		error
+		RetryAfter() time.Duration
+	}](err)
+	return ok
+}
+
+// answer brings one pull request's comment and status up to date.
+func (r *Reviewer) answer(ctx context.Context, me string, p forge.Pull, base string, fleet desired.Fleet) error {
+	k := r.pulls[p.Number]
+	if k == nil {
+		k = &known{}
+		r.pulls[p.Number] = k
+	}
+	if p.Fork && !r.Forks {
+		return r.status(ctx, k, p.Head, forge.Success, "not planned: it comes from a fork")
+	}
+	if k.head != p.Head || k.base != base {
+		if err := r.compare(ctx, k, base, p.Head, fleet); err != nil {
+			return err
+		}
+	}
+	proposal := r.propose(k, base, p.Head, fleet)
+	if p.Draft {
+		return r.status(ctx, k, p.Head, stateOf(proposal), proposal.Words())
+	}
+	if !k.read || !k.updated.Equal(p.Updated) {
+		if err := r.look(ctx, k, me, p); err != nil {
+			return err
+		}
+	}
+	if err := r.write(ctx, k, p, proposal); err != nil {
+		return err
+	}
+	k.updated = p.Updated
+	return r.status(ctx, k, p.Head, stateOf(proposal), proposal.Words())
+}
+
+// compare reads what a pull request changes.
+func (r *Reviewer) compare(ctx context.Context, k *known, base, head string, fleet desired.Fleet) error {
+	change, err := r.Propose(ctx, base, head)
+	refused, _ := errors.AsType[*RefusedError](err)
+	if err != nil && refused == nil {
+		return err
+	}
+	k.diffs, k.refused = Differences{}, refused
+	if refused == nil {
+		defer change.Close()
+		if !change.Nothing {
+			after, err := r.Load(change.After)
+			if err != nil {
+				return err
+			}
+			k.diffs = Between(r.kept(fleet), r.kept(after))
+		}
+	}
+	k.head, k.base = head, base
+	return nil
+}
+
+// kept is a fleet without the clusters that another reconciler keeps.
+func (r *Reviewer) kept(f desired.Fleet) desired.Fleet {
+	if r.Keeps == nil {
+		return f
+	}
+	f.Clusters = slices.DeleteFunc(slices.Clone(f.Clusters), func(c desired.Cluster) bool { return !r.Keeps(c.Name) })
+	f.Broken = slices.DeleteFunc(slices.Clone(f.Broken), func(b desired.Broken) bool { return !r.Keeps(b.Name) })
+	return f
+}
+
+func (r *Reviewer) propose(k *known, base, head string, fleet desired.Fleet) report.Proposal {
+	p := k.diffs.Propose(r.Seen, r.Now())
+	p.Source = report.Source{Fleet: fleet.Name, Branch: r.Branch, Commit: base}
+	p.Head = head
+	if k.refused != nil {
+		p.Refused, p.Hint = k.refused.Why, k.refused.Hint
+	}
+	return p
+}
+
+func stateOf(p report.Proposal) forge.State {
+	if p.Wrong() {
+		return forge.Failure
+	}
+	return forge.Success
+}
+
+// look finds our comment and hears the commands that came since.
+func (r *Reviewer) look(ctx context.Context, k *known, me string, p forge.Pull) error {
+	comments, err := r.Forge.Comments(ctx, p.Number)
+	if err != nil {
+		return fmt.Errorf("read its comments: %w", err)
+	}
+	if ours, ok := find(comments, me, marker(r.Identity)); ok {
+		k.id, k.body = ours.ID, ours.Body
+		k.note, _ = read(ours.Body)
+	} else {
+		k.id, k.body, k.note = 0, "", note{}
+	}
+	k.read = true
+	return r.hear(ctx, k, me, p, comments)
+}
+
+// write edits our comment where it says something else than it should, and makes
+// it where there is something to say. A plan of a head that is not the pull
+// request's any more is not written: the newer one is on its way.
+func (r *Reviewer) write(ctx context.Context, k *known, p forge.Pull, proposal report.Proposal) error {
+	if !proposal.Touches() && k.id == 0 && len(k.note.Answers) == 0 {
+		return nil
+	}
+	plan := report.Comment(proposal, r.Most)
+	n := k.note
+	if print := printOf(plan); n.Head != p.Head || n.Print != print {
+		n = n.supersede(p.Head, print, proposal.Words(), k.diffs.Digests())
+	}
+	if k.id != 0 && saysAll(k.body, n) {
+		return nil
+	}
+	body := compose(marker(r.Identity), n, "", plan, report.Footer(proposal)+"\n"+answers(n.Answers)+history(n.Earlier))
+	now, err := r.Forge.Pull(ctx, p.Number)
+	if err != nil {
+		return err
+	}
+	if now.Head != p.Head || !now.Open {
+		return ErrMoved
+	}
+	return r.put(ctx, k, p.Number, body, n)
+}
+
+// saysAll says that a comment tells what a note does.
+func saysAll(body string, n note) bool {
+	told, _ := read(body)
+	return told.Print == n.Print && told.Head == n.Head && slices.Equal(told.Answers, n.Answers)
+}
+
+// put writes a comment: ours is edited, and made where there is none.
+func (r *Reviewer) put(ctx context.Context, k *known, number int, body string, n note) (err error) {
+	var c forge.Comment
+	if k.id != 0 {
+		c, err = r.Forge.Edit(ctx, number, k.id, body)
+	}
+	if k.id == 0 || errors.Is(err, forge.ErrNotFound) { // or somebody deleted it
+		c, err = r.Forge.Comment(ctx, number, body)
+	}
+	if err != nil {
+		return fmt.Errorf("write the comment: %w", err)
+	}
+	k.id, k.body, k.note = c.ID, body, n
+	r.log.Info("answered a pull request", "pull", number, "says", n.Words)
+	return nil
+}
+
+// status sets a commit's status, unless it is the one that was set last.
+func (r *Reviewer) status(ctx context.Context, k *known, commit string, state forge.State, words string) error {
+	key := commit + " " + string(state) + " " + words
+	if k.status == key {
+		return nil
+	}
+	err := r.Forge.SetStatus(ctx, commit, forge.Status{Context: planContext + r.Suffix, State: state, Description: words})
+	if err != nil {
+		return fmt.Errorf("set the status %s: %w", planContext, err)
+	}
+	k.status = key
+	return nil
+}

@@ -1,0 +1,236 @@
+package review
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vaultfleet/reconciler/internal/forge"
+	"github.com/vaultfleet/reconciler/internal/report"
+	"github.com/vaultfleet/reconciler/pkg/desired"
+	"github.com/vaultfleet/reconciler/pkg/diff"
+)
+
+// After the merge the comment follows the rollout, and the merged commit has a
+// status. A stop is a comment of its own as well: nobody is told of an edit.
+
+const maxFollowed = 50 // commits, and commits of one step forward that are asked about
+
+// followed is a commit whose rollout is told.
+type followed struct {
+	commit  string
+	digests map[string]string // touched cluster → digest of the spec of commit
+	pulls   []*merged         // whose merge it is
+	asked   bool              // the forge was asked for pulls
+	status  string            // that was set last
+}
+
+// merged is a pull request whose rollout is told.
+type merged struct {
+	number int
+	known
+}
+
+// tell brings statuses and comments of what was merged up to date.
+func (r *Reviewer) tell(ctx context.Context, me, commit string, fleet desired.Fleet) error {
+	if commit != r.commit {
+		if err := r.begin(ctx, commit, fleet); err != nil {
+			return err
+		}
+	}
+	var troubles []error
+	for _, f := range r.followed {
+		if err := r.follow(ctx, me, f, fleet); err != nil {
+			troubles = append(troubles, err)
+			if busy(err) {
+				break
+			}
+		}
+	}
+	r.followed = slices.DeleteFunc(r.followed, func(f *followed) bool { return f.over() })
+	return errors.Join(troubles...)
+}
+
+// begin follows the commits that came since the last.
+func (r *Reviewer) begin(ctx context.Context, commit string, fleet desired.Fleet) error {
+	commits := []string{commit}
+	if r.commit != "" {
+		since, err := r.Since(ctx, r.commit, commit)
+		if err != nil {
+			return err
+		}
+		commits = since[:min(len(since), maxFollowed)]
+	}
+	for _, c := range commits {
+		f := &followed{commit: c}
+		if c == commit && r.commit != "" {
+			f.digests = Between(r.kept(r.fleet), r.kept(fleet)).Digests()
+		}
+		r.followed = append(r.followed, f)
+	}
+	if extra := len(r.followed) - maxFollowed; extra > 0 {
+		r.followed = r.followed[extra:]
+	}
+	r.commit, r.fleet = commit, fleet
+	return nil
+}
+
+// over says that nothing more will be told of a commit.
+func (f *followed) over() bool {
+	if !f.asked || slices.ContainsFunc(f.pulls, func(m *merged) bool { return !m.note.Over }) {
+		return false
+	}
+	return len(f.digests) == 0 || strings.HasPrefix(f.status, string(forge.Success))
+}
+
+func (r *Reviewer) follow(ctx context.Context, me string, f *followed, fleet desired.Fleet) error {
+	if !f.asked {
+		if err := r.pullsOf(ctx, me, f); err != nil {
+			return err
+		}
+	}
+	if len(f.digests) == 0 && len(f.pulls) == 0 {
+		return nil // it touched nothing, or it was in force before we began
+	}
+	rollout := r.rollout(f, fleet)
+	if err := r.rolled(ctx, f, rollout); err != nil {
+		return err
+	}
+	for _, m := range f.pulls {
+		if err := r.update(ctx, m, rollout); err != nil {
+			return fmt.Errorf("pull request %d: %w", m.number, err)
+		}
+	}
+	return nil
+}
+
+// pullsOf finds the pull requests whose merge a commit is, and what of them was
+// told before.
+func (r *Reviewer) pullsOf(ctx context.Context, me string, f *followed) error {
+	pulls, err := r.Forge.PullsOf(ctx, f.commit)
+	if err != nil {
+		return err
+	}
+	for _, p := range pulls {
+		if !p.Merged || p.BaseRef != r.Branch || p.MergedCommit != "" && p.MergedCommit != f.commit {
+			continue
+		}
+		comments, err := r.Forge.Comments(ctx, p.Number)
+		if err != nil {
+			return err
+		}
+		ours, ok := find(comments, me, marker(r.Identity))
+		if !ok {
+			continue
+		}
+		m := &merged{number: p.Number}
+		m.id, m.body = ours.ID, ours.Body
+		m.note, _ = read(ours.Body)
+		if m.note.Over || m.note.Merged != "" && m.note.Merged != f.commit {
+			continue
+		}
+		if f.digests == nil {
+			f.digests = m.note.Clusters
+		}
+		f.pulls = append(f.pulls, m)
+	}
+	f.asked = true
+	return nil
+}
+
+// rollout is how far a commit is, as the last turns saw it.
+func (r *Reviewer) rollout(f *followed, fleet desired.Fleet) report.Rollout {
+	out := report.Rollout{Commit: f.commit}
+	for _, name := range namesOfMap(f.digests) {
+		one := report.Rolling{Cluster: name}
+		want, ok := fleet.Cluster(name)
+		seen, looked := r.Seen(name)
+		switch {
+		case !ok || want.Digest != f.digests[name]:
+			one.Phase, one.Words = report.PhaseGone, "a later commit wants something else of it"
+		case !looked || seen.Plan.Digest != want.Digest:
+			one.Phase, one.Words = report.PhaseWaiting, "its next turn takes it up"
+		default:
+			one = rolling(name, seen, len(want.Nodes))
+		}
+		out.Clusters = append(out.Clusters, one)
+	}
+	return out
+}
+
+// rolling puts a turn into words.
+func rolling(name string, seen Seen, nodes int) report.Rolling {
+	one := report.Rolling{Cluster: name, Phase: report.PhaseRolling}
+	c := report.Cluster{Name: name, Nodes: nodes, Have: seen.Have, Plan: seen.Plan, Err: seen.Err}
+	one.Words = report.Headline(c)
+	stop := slices.IndexFunc(seen.Plan.Blocks, func(b diff.Block) bool { return !b.Later })
+	switch {
+	case seen.Plan.Empty() && seen.Err == nil:
+		one.Phase = report.PhaseApplied
+	case seen.Plan.Mode == string(desired.ModeObserve):
+		one.Phase = report.PhaseObserved
+	case stop >= 0:
+		b := seen.Plan.Blocks[stop]
+		one.Phase, one.Words, one.Lift = report.PhaseStopped, one.Words+": "+b.Detail, b.Lift
+	case len(seen.Plan.Waves) == 0 && len(seen.Plan.Waits) > 0:
+		one.Phase, one.Words = report.PhaseWaiting, seen.Plan.Waits[0].Detail
+	}
+	return one
+}
+
+func namesOfMap(m map[string]string) []string {
+	var names []string
+	for name := range m {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// rolled sets the status of a commit.
+func (r *Reviewer) rolled(ctx context.Context, f *followed, rollout report.Rollout) error {
+	state := map[report.Phase]forge.State{report.PhaseApplied: forge.Success, report.PhaseStopped: forge.Failure}[rollout.Phase()]
+	if state == "" {
+		state = forge.Pending
+	}
+	key := string(state) + " " + rollout.Words()
+	if f.status == key {
+		return nil
+	}
+	if err := r.Forge.SetStatus(ctx, f.commit, forge.Status{Context: rolloutContext + r.Suffix, State: state, Description: rollout.Words()}); err != nil {
+		return fmt.Errorf("set the status %s: %w", rolloutContext, err)
+	}
+	f.status = key
+	return nil
+}
+
+// update lets a comment follow the rollout; the plan that was merged is folded.
+func (r *Reviewer) update(ctx context.Context, m *merged, rollout report.Rollout) error {
+	n := m.note
+	n.Merged = rollout.Commit
+	if n.Began.IsZero() {
+		n.Began = r.Now().UTC().Truncate(time.Second)
+	}
+	n.Over = rollout.Phase() == report.PhaseApplied
+	text := rollout.Markdown()
+	if n.Over {
+		text += fmt.Sprintf("\n<sub>from %s to %s</sub>\n", n.Began.Format("15:04"), r.Now().UTC().Format("15:04 UTC"))
+	}
+	print := printOf(rollout.Markdown())
+	if m.note.Over || m.note.Merged == n.Merged && m.note.Print == print {
+		return nil
+	}
+	if rollout.Phase() == report.PhaseStopped && n.Told != print {
+		if _, err := r.Forge.Comment(ctx, m.number, marker("stopped "+r.Identity)+"\n"+text); err != nil {
+			return err
+		}
+		n.Told = print
+	}
+	_, plan := read(m.body)
+	n.Print = print
+	body := compose(marker(r.Identity), n, text+"\n<details><summary>The plan as it was merged</summary>\n\n", plan, "\n</details>\n"+history(n.Earlier))
+	return r.put(ctx, &m.known, m.number, body, n)
+}
