@@ -22,6 +22,18 @@ type haveFile struct {
 	Nodes  map[string][]actual.Node `json:"nodes"`
 }
 
+// saveHave writes what was seen, for readHave. It holds no secret, as memories do
+// not, and still it says much of the nodes: it is for its owner alone.
+func saveHave(path string, l looked) error {
+	have := haveFile{Now: l.now, Memory: map[string]diff.Memory{}, Nodes: map[string][]actual.Node{}}
+	for _, c := range l.clusters {
+		if c.Have != nil {
+			have.Memory[c.Name], have.Nodes[c.Name] = c.Memory, c.Have
+		}
+	}
+	return save(path, have)
+}
+
 func readHave(path string) (haveFile, error) {
 	var have haveFile
 	data, err := os.ReadFile(path)

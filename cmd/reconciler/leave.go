@@ -122,17 +122,10 @@ func (a *app) resume(ctx context.Context, cluster, reason string) error {
 	if err != nil {
 		return err
 	}
-	by, now := who(), time.Now().UTC()
-	err = s.Lift(ctx, cluster, diff.Leave{Kind: diff.LeaveHold, Node: a.node, By: by, Reason: reason, At: now})
-	held := err == nil
-	if err != nil && !errors.Is(err, store.ErrNoLeave) {
+	now := time.Now().UTC()
+	held, failed, err := lift(ctx, s, cluster, diff.Leave{Node: a.node, By: who(), Reason: reason, At: now})
+	if err != nil {
 		return err
-	}
-	failed := failures(memory, a.node)
-	if failed > 0 || !held { // what Vault refused a node is not all remembered here
-		if err := s.Grant(ctx, cluster, diff.Leave{Kind: diff.LeaveRetry, Node: a.node, By: by, Reason: reason, At: now}); err != nil {
-			return err
-		}
 	}
 	switch {
 	case held && failed > 0:
@@ -150,6 +143,25 @@ func (a *app) resume(ctx context.Context, cluster, reason string) error {
 		}
 	}
 	return nil
+}
+
+// lift ends a hold, and lets what failed be tried again. It says whether there was
+// a hold, and how many steps had failed.
+func lift(ctx context.Context, s *store.Store, cluster string, word diff.Leave) (held bool, failed int, err error) {
+	memory, _, err := s.Load(ctx, cluster)
+	if err != nil {
+		return false, 0, err
+	}
+	word.Kind = diff.LeaveHold
+	err = s.Lift(ctx, cluster, word)
+	if held = err == nil; err != nil && !errors.Is(err, store.ErrNoLeave) {
+		return held, 0, err
+	}
+	if failed = failures(memory, word.Node); failed > 0 || !held { // what Vault refused a node is not all remembered here
+		word.Kind = diff.LeaveRetry
+		return held, failed, s.Grant(ctx, cluster, word)
+	}
+	return held, failed, nil
 }
 
 func triedAgain(failed int) string {

@@ -16,6 +16,9 @@ import (
 type planFlags struct {
 	have     string
 	out      string
+	offline  bool
+	base     string
+	observed string
 	detailed bool
 	failOn   []string
 }
@@ -28,13 +31,28 @@ func newPlan(a *app) *cobra.Command {
 		Long: "Look at the nodes and print what would be changed on them, in what order and why, and what is\n" +
 			"left alone and what would lift that. Nothing is changed on any node.\n\n" +
 			"With --have FILE no node is contacted: the file tells what the nodes are, as\n" +
-			`{"now": RFC 3339, "memory": {CLUSTER: …}, "nodes": {CLUSTER: […]}}.`,
+			`{"now": RFC 3339, "memory": {CLUSTER: …}, "nodes": {CLUSTER: […]}}, which status --save writes.` + "\n\n" +
+			"With --offline --base REV the folder of --fleet (default: this one) is compared with a revision of its\n" +
+			"repository: what the specs alone change. It needs no reconciler.yaml and no access, so it fits a CI job\n" +
+			"on a pull request; -o markdown prints a comment. --observed FILE adds what would be done to the nodes as\n" +
+			"a file of status --save has them.",
 		Args: arguments(0, 0),
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.plan(cmd.Context(), f) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.offline {
+				return a.offline(f)
+			}
+			if f.base != "" || f.observed != "" {
+				return usage("add --offline", "--base and --observed are of a comparison")
+			}
+			return a.plan(cmd.Context(), f)
+		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.have, "have", "", "take the nodes' state from `FILE` instead of looking at them")
 	flags.StringVar(&f.out, "out", "", "save the plan to `FILE`, to apply exactly what was read")
+	flags.BoolVar(&f.offline, "offline", false, "compare two specs, and contact no node")
+	flags.StringVar(&f.base, "base", "", "with --offline: the `REVISION` to compare with, as origin/main")
+	flags.StringVar(&f.observed, "observed", "", "with --offline: plan for the nodes as `FILE` of status --save has them, too")
 	flags.BoolVar(&f.detailed, "detailed-exitcode", false, "exit 2 when there are changes")
 	flags.StringSliceVar(&f.failOn, "fail-on", nil, "exit 3 on `unobserved` nodes")
 	return cmd
@@ -92,7 +110,7 @@ func (a *app) printPlan(schema report.Schema, source report.Source, clusters []r
 }
 
 // save writes a document whole or not at all.
-func save(path string, document report.Document) error {
+func save(path string, document any) error {
 	var b bytes.Buffer
 	if err := report.JSON(&b, document); err != nil {
 		return err
@@ -102,7 +120,7 @@ func save(path string, document report.Document) error {
 		err = durable.WriteFile(absolute, b.Bytes(), 0o600)
 	}
 	if err != nil {
-		return fmt.Errorf("save the plan: %w", err)
+		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil
 }

@@ -11,22 +11,23 @@ import (
 )
 
 func newStatus(a *app) *cobra.Command {
-	var have string
+	var have, save string
 	var failOn []string
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show clusters and nodes as they are now",
 		Args:  arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.status(cmd.Context(), have, failOn)
+			return a.status(cmd.Context(), have, save, failOn)
 		},
 	}
 	cmd.Flags().StringVar(&have, "have", "", "take the nodes' state from `FILE` instead of looking at them")
+	cmd.Flags().StringVar(&save, "save", "", "write what was seen to `FILE`, to plan with later: plan --have, plan --offline --observed")
 	cmd.Flags().StringSliceVar(&failOn, "fail-on", nil, "exit 3 on `unobserved` nodes")
 	return cmd
 }
 
-func (a *app) status(ctx context.Context, have string, failOn []string) error {
+func (a *app) status(ctx context.Context, have, save string, failOn []string) error {
 	if err := a.formats("text", "json"); err != nil {
 		return err
 	}
@@ -37,6 +38,11 @@ func (a *app) status(ctx context.Context, have string, failOn []string) error {
 	l, err := a.look(ctx, have)
 	if err != nil {
 		return err
+	}
+	if save != "" {
+		if err := saveHave(save, l); err != nil {
+			return err
+		}
 	}
 	clusters := a.narrowed(l.clusters)
 	code := report.Code(clusters, asked)

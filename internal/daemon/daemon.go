@@ -46,6 +46,9 @@ type Ports struct {
 	// only when it is time. Whoever hints need not wait: one hint that nobody
 	// has heard yet stands for all. nil: nobody hints.
 	News <-chan struct{}
+	// Seen hears of every turn of every cluster, from many goroutines; nil: nobody
+	// does.
+	Seen func(loop.Turned)
 }
 
 // Run keeps the fleet until the context ends, and returns when every cluster

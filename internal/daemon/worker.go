@@ -92,6 +92,9 @@ func (d *daemon) attempt(ctx context.Context, w *worker, teller *Teller) {
 		Seen: func(t loop.Turned) {
 			if ctx.Err() == nil { // else the look was cut short, and tells nothing
 				teller.Turned(t)
+				if d.Seen != nil {
+					d.Seen(t)
+				}
 			}
 		},
 	}.Keep(ctx)

@@ -98,15 +98,9 @@ func (r *Repo) at(commit string) (*Tree, error) {
 		return nil, err
 	}
 	l := &loader{objects: objects, limits: r.limits}
-	root := &node{name: ".", hash: c.TreeHash, mode: fs.ModeDir | 0o555}
-	if root.hash, err = l.descend(root.hash, r.remote.folder()); err != nil {
+	root, err := l.root(c.TreeHash, r.remote.folder())
+	if err != nil {
 		return nil, err
-	}
-	if root.kids, err = l.folder(root.hash, "", 0); err != nil {
-		return nil, err
-	}
-	if len(l.faults) > 0 {
-		return nil, errors.Join(l.faults...)
 	}
 	return &Tree{root: root, time: c.Committer.When, objects: objects, limit: r.limits.File, damage: r.mark}, nil
 }
@@ -118,6 +112,19 @@ type loader struct {
 	limits  limits
 	count   int
 	faults  []error
+}
+
+// root is a folder of a commit's tree, with all that is in it.
+func (l *loader) root(tree plumbing.Hash, folder string) (*node, error) {
+	tree, err := l.descend(tree, folder)
+	if err != nil {
+		return nil, err
+	}
+	root := &node{name: ".", hash: tree, mode: fs.ModeDir | 0o555}
+	if root.kids, err = l.folder(tree, "", 0); err != nil {
+		return nil, err
+	}
+	return root, errors.Join(l.faults...)
 }
 
 // descend finds the tree of a folder below another.

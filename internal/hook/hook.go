@@ -19,6 +19,9 @@ type Options struct {
 	Secrets Secrets // of whoever may hint
 	// Hint says that there may be something new. It must not wait.
 	Hint func()
+	// Pulls says that a pull request, or what is said about one, may have changed. It
+	// must not wait; nil: nobody answers them.
+	Pulls func()
 }
 
 // Path is where hooks are sent to.
@@ -129,6 +132,8 @@ func (h *Handler) take(header http.Header, body []byte) {
 	switch {
 	case id != "" && h.seen.again(id):
 		outcome = "replayed"
+	case ofPulls(what) && h.Pulls != nil:
+		h.Pulls()
 	case !concerns(what, body, h.Branch):
 		outcome = "of something else"
 	default:

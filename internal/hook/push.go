@@ -37,3 +37,10 @@ func concerns(what string, body []byte, branch string) bool {
 	// refs/tags/main is not the branch main.
 	return !strings.HasPrefix(payload.Ref, "refs/") || payload.Ref == "refs/heads/"+branch
 }
+
+// ofPulls says whether an event is of a pull request. Forges have many words for
+// these, and asking once for nothing costs little.
+func ofPulls(what string) bool {
+	return strings.HasPrefix(what, "pull_request") || strings.HasPrefix(what, "issue_comment") ||
+		slices.Contains([]string{"Merge Request Hook", "Note Hook"}, what)
+}

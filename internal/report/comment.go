@@ -142,7 +142,7 @@ func (c *comment) warn(one Proposed) {
 		return
 	}
 	c.warnings(one.expected())
-	if one.oneWays() {
+	if one.expected().oneWay() {
 		c.line("> [!WARNING]")
 		c.line("> **%s** Reverting does not undo this: an older Vault does not read what a newer one has written.", Escape(one.Name))
 		c.line("")
@@ -158,7 +158,7 @@ func (c *comment) warn(one Proposed) {
 func (c *comment) section(one Proposed) {
 	lines := c.capped(rows(one.Commits), one.Commits.size())
 	for _, n := range noted(one.Commits) {
-		lines = append(lines, clean(fmt.Sprintf("# %s   %s   %s   %s", names(n.nodes, one.Commits.size()), n.what, n.value(), n.effect)))
+		lines = append(lines, clean(fmt.Sprintf("# %s   %s   %s   %s", whose(n.nodes, one.Commits.size()), n.what, n.value(), n.effect)))
 	}
 	if len(lines) == 0 || len(one.Commits.Broken) > 0 {
 		return
@@ -230,7 +230,11 @@ func (c *comment) unasked(clusters []Proposed) {
 
 // Footer is the small print of a comment: of which commits it is, and how fresh.
 func Footer(p Proposal) string {
-	words := fmt.Sprintf("%s merged into %s of %s", Escape(shorter(p.Head)), Escape(shorter(p.Source.Commit)), Escape(p.Source.Branch))
+	what := shorter(p.Head) + " merged into"
+	if p.Source.Folder != "" {
+		what = "folder " + p.Source.Folder + " against"
+	}
+	words := fmt.Sprintf("%s %s of %s", Escape(what), Escape(shorter(p.Source.Commit)), Escape(p.Source.Branch))
 	var oldest time.Time
 	for _, c := range p.Clusters {
 		if c.After != nil && (oldest.IsZero() || c.Seen.Before(oldest)) {
@@ -240,7 +244,10 @@ func Footer(p Proposal) string {
 	if !oldest.IsZero() {
 		words += " · nodes as seen at " + oldest.UTC().Format("15:04 UTC")
 	}
-	return "<sub>" + words + " · made anew when a commit or a node changes</sub>"
+	if p.Source.Folder == "" {
+		words += " · made anew when a commit or a node changes"
+	}
+	return "<sub>" + words + "</sub>"
 }
 
 // Phase is how far the rollout of a commit is in a cluster. Closed set.

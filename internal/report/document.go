@@ -22,6 +22,8 @@ const (
 	SchemaApply  Schema = "reconciler/apply"
 	SchemaStatus Schema = "reconciler/status"
 	SchemaWhy    Schema = "reconciler/why"
+	// SchemaComparison is of plan --offline.
+	SchemaComparison Schema = "reconciler/comparison"
 
 	formatVersion = "1.0"
 )

@@ -115,7 +115,7 @@ func diffLines(c Cluster) []string {
 		add("# waits: %s%s", about(w.Reason, w.Node), w.Detail)
 	}
 	for _, n := range noted(c) {
-		add("# noted: %s   %s   %s   %s", names(n.nodes, c.size()), n.what, n.value(), n.effect)
+		add("# noted: %s   %s   %s   %s", whose(n.nodes, c.size()), n.what, n.value(), n.effect)
 	}
 	for _, b := range observed(c) {
 		add("# observed: %s", b.Detail)

@@ -2,12 +2,12 @@ package report
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/vaultfleet/reconciler/pkg/desired"
-	"github.com/vaultfleet/reconciler/pkg/diff"
 )
 
 // Proposal is what merging a pull request would make of a fleet. Two questions
@@ -155,7 +155,7 @@ func (c Proposed) words(most int) string {
 	}
 	var parts []string
 	for _, r := range append(rows(c.Commits), noted(c.Commits)...) {
-		if !slices.Contains(parts, r.what) {
+		if r.value() != "" && !slices.Contains(parts, r.what) { // what only follows has no value
 			parts = append(parts, r.what)
 		}
 	}
@@ -174,7 +174,72 @@ func (c Proposed) words(most int) string {
 	return strings.Join(parts, ", ")
 }
 
-// oneWays says that a cluster's expected plan cannot be taken back.
-func (c Proposed) oneWays() bool {
-	return slices.ContainsFunc(c.expected().steps(), func(s diff.Step) bool { return s.Effect == diff.EffectOneWay })
+// Comparison is a proposal as data.
+type Comparison struct {
+	Schema        Schema     `json:"schema"`
+	FormatVersion string     `json:"formatVersion"`
+	Source        Source     `json:"source"` // Commit is what was compared with
+	Clusters      []Compared `json:"clusters"`
+	Problems      []Problem  `json:"problems,omitempty"` // that belong to no cluster
+	Untouched     int        `json:"untouched"`
+	Exit          Exit       `json:"exit"`
+}
+
+// Compared is one touched cluster of a comparison.
+type Compared struct {
+	Name    string `json:"name"`
+	Fate    Fate   `json:"fate"`
+	Commits Entry  `json:"commits"`          // what the specs alone change
+	After   *Entry `json:"after,omitempty"`  // what would be done to the nodes as they were seen
+	Anyway  *Entry `json:"anyway,omitempty"` // what is done to them as it is
+}
+
+// NewComparison puts a proposal into a document.
+func NewComparison(p Proposal, code int) Comparison {
+	d := Comparison{Schema: SchemaComparison, FormatVersion: formatVersion, Source: p.Source, Clusters: []Compared{}, Untouched: p.Untouched, Exit: Exit{code, reason(code)}}
+	for _, x := range p.Problems {
+		d.Problems = append(d.Problems, problem(x))
+	}
+	for _, c := range p.Clusters {
+		one := Compared{Name: c.Name, Fate: c.Fate, Commits: entry(c.Commits)}
+		for _, x := range []struct {
+			from *Cluster
+			to   **Entry
+		}{{c.After, &one.After}, {c.Anyway, &one.Anyway}} {
+			if x.from != nil {
+				e := entry(*x.from)
+				*x.to = &e
+			}
+		}
+		d.Clusters = append(d.Clusters, one)
+	}
+	return d
+}
+
+// WriteComparison writes a proposal as people read it on a terminal.
+func WriteComparison(w io.Writer, o Options, p Proposal) error {
+	g := &page{w: w, o: o}
+	g.line("Fleet %s, folder %s, against %s (commit %s). No node was contacted.", clean(p.Source.Fleet), clean(p.Source.Folder), clean(p.Source.Branch), clean(shorter(p.Source.Commit)))
+	g.line("")
+	for _, x := range p.Problems {
+		g.wrapped("invalid  ", red, x.Error())
+	}
+	for _, c := range p.Clusters {
+		switch c.Fate {
+		case FateRemoved:
+			g.line("%s   %s", g.paint(bold, clean(c.Name)), c.words(1))
+		case FateAdded, FateChanged, FateMended:
+			g.cluster(c.Commits)
+			if c.After != nil {
+				g.line("  on its nodes as they were seen:")
+				g.cluster(*c.After)
+			}
+		}
+		g.line("")
+	}
+	if p.Untouched > 0 {
+		g.line("%s not touched.", count(p.Untouched, "cluster"))
+	}
+	g.wrapped("Plan: ", bold, p.Words()+".")
+	return g.err
 }

@@ -143,3 +143,11 @@ func names(nodes []string, size int) string {
 	}
 	return strings.Join(nodes, " ")
 }
+
+// whose is a list of nodes, or the cluster where there is none.
+func whose(nodes []string, size int) string {
+	if len(nodes) == 0 {
+		return "the cluster"
+	}
+	return names(nodes, size)
+}

@@ -174,11 +174,7 @@ func (p *page) waits(waits []diff.Wait) {
 // notes writes what is only worth knowing, the same on many nodes once.
 func (p *page) notes(c Cluster) {
 	for _, n := range noted(c) {
-		where := "the cluster"
-		if len(n.nodes) > 0 {
-			where = names(n.nodes, c.size())
-		}
-		p.wrapped("  noted    ", faint, fmt.Sprintf("%s   %s   %s   %s", where, n.what, n.value(), n.effect))
+		p.wrapped("  noted    ", faint, fmt.Sprintf("%s   %s   %s   %s", whose(n.nodes, c.size()), n.what, n.value(), n.effect))
 	}
 }
 
