@@ -19,6 +19,27 @@ type objects struct {
 	mu  sync.Mutex // go-git's storage is for one at a time
 	dir string
 	s   *filesystem.Storage
+	own map[plumbing.Hash]made // that are in memory alone
+	// lender has most of what is asked for; nil: there is none. (What go-git reads
+	// through alternates it does not tell the size of, in v5.19.3.)
+	lender *objects
+}
+
+// made is an object of ours.
+type made struct {
+	kind plumbing.ObjectType
+	data []byte
+}
+
+// add makes an object that is in memory alone. It must not be called while others
+// read.
+func (o *objects) add(kind plumbing.ObjectType, data []byte) plumbing.Hash {
+	h := plumbing.ComputeHash(kind, data)
+	if o.own == nil {
+		o.own = map[plumbing.Hash]made{}
+	}
+	o.own[h] = made{kind, data}
+	return h
 }
 
 func openObjects(dir string) *objects { return &objects{dir: dir, s: snapshot(dir)} }
@@ -48,6 +69,12 @@ func (o *objects) read(kind plumbing.ObjectType, h plumbing.Hash, limit int64) (
 	}
 	var data []byte
 	var found plumbing.ObjectType
+	if m, ok := o.own[h]; ok && m.kind == kind {
+		return m.data, nil
+	}
+	if o.lent(h) {
+		return o.lender.read(kind, h, limit)
+	}
 	err = o.retry(h, func() error {
 		obj, err := o.s.EncodedObject(plumbing.AnyObject, h)
 		if err != nil {
@@ -80,11 +107,26 @@ func content(obj plumbing.EncodedObject, limit int64) ([]byte, error) {
 
 // size is what an object says to have, in bytes; and that it is there.
 func (o *objects) size(h plumbing.Hash) (size int64, err error) {
+	if m, ok := o.own[h]; ok {
+		return int64(len(m.data)), nil
+	}
+	if o.lent(h) {
+		return o.lender.size(h)
+	}
 	err = o.retry(h, func() (err error) {
 		size, err = o.s.EncodedObjectSize(h)
 		return err
 	})
 	return size, err
+}
+
+// lent says that the lender has an object.
+func (o *objects) lent(h plumbing.Hash) bool {
+	if o.lender == nil {
+		return false
+	}
+	_, err := o.lender.size(h)
+	return err == nil
 }
 
 // retry opens the clone again when something is missing: another process may

@@ -20,6 +20,7 @@ type served struct {
 	tip    func() string
 	pack   func(pack []byte) []byte // what is made of it on the way
 	strict bool                     // it gives what the branch stands at, and nothing else
+	any    bool                     // it gives whatever commit is asked for
 	had    []string                 // that the last pack was asked for without
 	sent   int                      // bytes of it
 }
@@ -37,6 +38,9 @@ func (s *served) Pack(_ context.Context, want string, haves []string, to io.Writ
 		return notOurs{}
 	}
 	revs := s.git("rev-parse", "main") + "\n"
+	if s.any {
+		revs = want + "\n"
+	}
 	for _, h := range haves {
 		revs += "^" + h + "\n"
 	}

@@ -114,6 +114,9 @@ type loader struct {
 	faults  []error
 }
 
+// errNoFolder says that a commit does not have the fleet's folder.
+var errNoFolder = errors.New("it has no folder")
+
 // root is a folder of a commit's tree, with all that is in it.
 func (l *loader) root(tree plumbing.Hash, folder string) (*node, error) {
 	tree, err := l.descend(tree, folder)
@@ -139,7 +142,7 @@ func (l *loader) descend(tree plumbing.Hash, folder string) (plumbing.Hash, erro
 		}
 		i := slices.IndexFunc(entries, func(e object.TreeEntry) bool { return e.Name == name && e.Mode == filemode.Dir })
 		if i < 0 {
-			return plumbing.ZeroHash, fmt.Errorf("it has no folder %s; `path:` of the fleet in reconciler.yaml names it", folder)
+			return plumbing.ZeroHash, fmt.Errorf("%w %s; `path:` of the fleet in reconciler.yaml names it", errNoFolder, folder)
 		}
 		tree = entries[i].Hash
 	}

@@ -1,0 +1,400 @@
+package git
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aymanbagabas/go-udiff"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/storage/filesystem"
+
+	"github.com/vaultfleet/reconciler/internal/lease/flock"
+)
+
+// What somebody proposes was written by whoever can open a pull request. It is
+// fetched into a repository beside the clone, which borrows what the clone has and
+// is gone once it was read: nothing of it ever is in the clone, and a fetch of the
+// branch never waits for it.
+
+// ErrGone says that a server does not give a commit any more, which it named a
+// moment ago: there is a newer one.
+var ErrGone = errors.New("the commit is not there any more")
+
+// ConflictError says that a merge needs a person.
+type ConflictError struct {
+	Files []string // below the fleet's folder, sorted
+}
+
+func (e *ConflictError) Error() string { return "both sides changed " + strings.Join(e.Files, ", ") }
+
+// proposedLimits are what a stranger may send.
+func proposedLimits() limits {
+	l := defaultLimits()
+	l.Pack, l.Object, l.Objects = 64<<20, 16<<20, 256<<20
+	return l
+}
+
+// proposedWithin bounds the fetch of a proposed commit.
+const proposedWithin = 2 * time.Minute
+
+// Merge is what merging a proposed commit gives.
+type Merge struct {
+	tree    *Tree
+	changed []string
+	end     func() error
+}
+
+// Tree is the fleet's folder after the merge.
+func (m *Merge) Tree() *Tree { return m.tree }
+
+// Changed are the files below the fleet's folder that differ from the base, sorted.
+func (m *Merge) Changed() []string { return m.changed }
+
+// Close lets go of what was fetched. The trees cannot be read after it.
+func (m *Merge) Close() error { return m.end() }
+
+// Merge fetches a proposed commit and merges it into another one that the clone
+// has, as git does without looking for renames: an error is [ErrGone], a
+// [ConflictError], or of the world. Of several best common ancestors one is taken.
+// Merges of one repo wait for each other.
+func (r *Repo) Merge(ctx context.Context, base, head string) (*Merge, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, proposedWithin, fmt.Errorf("it took longer than %v", proposedWithin))
+	defer cancel()
+	m, err := r.merge(ctx, base, head)
+	if moved(err) {
+		err = ErrGone
+	}
+	if err != nil {
+		return nil, fmt.Errorf("merge %.12s into %.12s of the fleet repo: %w", head, base, err)
+	}
+	return m, nil
+}
+
+func (r *Repo) merge(ctx context.Context, base, head string) (m *Merge, err error) {
+	into, err := parseHash(base)
+	if err != nil {
+		return nil, err
+	}
+	proposed, err := parseHash(head)
+	if err != nil {
+		return nil, err
+	}
+	lock, err := flock.Wait(ctx, r.file("proposed.lock"))
+	if err != nil {
+		return nil, err
+	}
+	objects, end, err := r.borrow(ctx, proposed)
+	close := func() error {
+		defer lock.Unlock()
+		return end()
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, close())
+		}
+	}()
+	if err != nil {
+		return nil, err
+	}
+	g := &merger{history: history{ctx, objects}, limits: r.limits}
+	root, before, when, err := g.roots(into, proposed, r.remote.folder())
+	if err != nil {
+		return nil, err
+	}
+	if len(g.conflicts) > 0 {
+		slices.Sort(g.conflicts)
+		return nil, &ConflictError{g.conflicts}
+	}
+	l := &loader{objects: objects, limits: r.limits}
+	after, err := l.root(root, ".")
+	if err != nil {
+		return nil, err
+	}
+	l = &loader{objects: objects, limits: r.limits}
+	was, err := l.root(before, ".")
+	if err != nil {
+		was = &node{} // what is wrong with the base is not this commit's fault
+	}
+	return &Merge{
+		tree:    &Tree{root: after, time: when, objects: objects, limit: r.limits.File, damage: func(error) {}},
+		changed: differing(was, after, ""),
+		end:     close,
+	}, nil
+}
+
+// borrow gets a commit and all that it needs, beside the clone.
+func (r *Repo) borrow(ctx context.Context, tip plumbing.Hash) (o *objects, end func() error, err error) {
+	end = func() error { return nil }
+	up, ok := r.up.(served)
+	if !ok {
+		s, err := openSource(r.up.(here).path, r.limits)
+		if err != nil {
+			return nil, end, err
+		}
+		return openObjects(s.repo.Storer.(*filesystem.Storage).Filesystem().Root()), end, nil
+	}
+	beside, err := create(r.file("proposed"))
+	if err != nil {
+		return nil, end, err
+	}
+	end = func() error { return os.RemoveAll(beside.dir) }
+	_, err = served{up.Server, proposedLimits()}.fetch(ctx, r.clone(), beside, tip)
+	o = openObjects(beside.dir)
+	o.lender = openObjects(r.clone().dir)
+	return o, end, err
+}
+
+// merger merges trees. What it makes is in memory alone.
+type merger struct {
+	history
+	limits
+	conflicts []string
+}
+
+// roots are the fleet's folder of the merge and of the base. A folder that is not
+// there is empty.
+func (g *merger) roots(base, head plumbing.Hash, folder string) (merged, before plumbing.Hash, when time.Time, err error) {
+	fork, err := g.fork(base, head)
+	if err != nil {
+		return merged, before, when, err
+	}
+	var trees [3]plumbing.Hash
+	l := &loader{objects: g.objects, limits: g.limits}
+	for i, commit := range []plumbing.Hash{fork, base, head} {
+		body, _, err := g.read(commit)
+		if err != nil {
+			return merged, before, when, err
+		}
+		c, err := decodeCommit(body)
+		if err != nil {
+			return merged, before, when, err
+		}
+		when = c.Committer.When
+		if trees[i], err = l.descend(c.TreeHash, folder); errors.Is(err, errNoFolder) {
+			trees[i], err = g.write(nil), nil
+		}
+		if err != nil {
+			return merged, before, when, err
+		}
+	}
+	merged, err = g.folder(trees[0], trees[1], trees[2], "", 0)
+	return merged, trees[1], when, err
+}
+
+// fork is a best common ancestor of two commits.
+func (g *merger) fork(base, head plumbing.Hash) (plumbing.Hash, error) {
+	nobody := func(string, []byte) error { return nil }
+	of, err := g.walk(base, nil, nobody)
+	if errors.Is(err, errUnknown) {
+		return base, fmt.Errorf("commit %s: %w", base, err)
+	}
+	if err != nil {
+		return base, err
+	}
+	if of[head] {
+		return head, nil // merged already
+	}
+	upon, err := g.walk(head, of, nobody)
+	if err != nil {
+		return base, err
+	}
+	var common []plumbing.Hash
+	for h := range upon {
+		if of[h] {
+			common = append(common, h)
+		}
+	}
+	slices.SortFunc(common, func(a, b plumbing.Hash) int { return bytes.Compare(a[:], b[:]) })
+	// One that another leads to is not a best one.
+	for _, h := range slices.Clone(common) {
+		behind, err := g.walk(h, nil, nobody)
+		if err != nil {
+			return base, err
+		}
+		common = slices.DeleteFunc(common, func(c plumbing.Hash) bool { return c != h && behind[c] })
+		if len(common) == 1 {
+			break
+		}
+	}
+	if len(common) == 0 {
+		return base, errors.New("the two have no common history")
+	}
+	return common[0], nil
+}
+
+// folder merges a folder of three trees.
+func (g *merger) folder(fork, base, head plumbing.Hash, at string, depth int) (plumbing.Hash, error) {
+	switch {
+	case base == head || fork == head:
+		return base, nil
+	case fork == base:
+		return head, nil
+	case depth > g.Depth:
+		return base, fmt.Errorf("folder %q: it is deeper than %d folders", at, g.Depth)
+	}
+	var sides [3]map[string]object.TreeEntry
+	names := map[string]bool{}
+	for i, h := range []plumbing.Hash{fork, base, head} {
+		l := &loader{objects: g.objects, limits: g.limits}
+		entries, err := l.entries(h, at)
+		if err != nil {
+			return base, err
+		}
+		sides[i] = map[string]object.TreeEntry{}
+		for _, e := range entries {
+			sides[i][e.Name], names[e.Name] = e, true
+		}
+	}
+	var merged []object.TreeEntry
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		e, err := g.entry(sides[0][name], sides[1][name], sides[2][name], path.Join(at, name), depth)
+		if err != nil {
+			return base, err
+		}
+		if e.Name != "" {
+			merged = append(merged, e)
+		}
+	}
+	return g.write(merged), nil
+}
+
+// entry merges one entry; the zero entry is that there is none.
+func (g *merger) entry(fork, base, head object.TreeEntry, at string, depth int) (object.TreeEntry, error) {
+	none := object.TreeEntry{}
+	switch {
+	case base == head || fork == head:
+		return base, nil
+	case fork == base:
+		return head, nil
+	}
+	dir := func(e object.TreeEntry) bool { return e == none || e.Mode == filemode.Dir }
+	if dir(fork) && dir(base) && dir(head) {
+		hashes := [3]plumbing.Hash{}
+		for i, e := range []object.TreeEntry{fork, base, head} {
+			if hashes[i] = e.Hash; e == none {
+				hashes[i] = g.write(nil)
+			}
+		}
+		h, err := g.folder(hashes[0], hashes[1], hashes[2], at, depth+1)
+		if err != nil || h == g.write(nil) {
+			return none, err
+		}
+		return object.TreeEntry{Name: cmp.Or(base.Name, head.Name), Mode: filemode.Dir, Hash: h}, nil
+	}
+	file := func(e object.TreeEntry) bool { return e.Mode == filemode.Regular || e.Mode == filemode.Executable }
+	if !file(fork) || !file(base) || !file(head) {
+		g.conflicts = append(g.conflicts, at)
+		return base, nil
+	}
+	mode := head.Mode
+	if fork.Mode == head.Mode {
+		mode = base.Mode
+	}
+	h, err := g.file(fork.Hash, base.Hash, head.Hash, at)
+	return object.TreeEntry{Name: base.Name, Mode: mode, Hash: h}, err
+}
+
+// file merges a text by lines. Changes that touch each other are a conflict, as
+// they are to git.
+func (g *merger) file(fork, base, head plumbing.Hash, at string) (plumbing.Hash, error) {
+	switch {
+	case base == head || fork == head:
+		return base, nil
+	case fork == base:
+		return head, nil
+	}
+	var texts [3]string
+	for i, h := range []plumbing.Hash{fork, base, head} {
+		data, err := g.objects.read(plumbing.BlobObject, h, g.File)
+		if err != nil {
+			return base, fmt.Errorf("file %q: %w", at, err)
+		}
+		if bytes.IndexByte(data, 0) >= 0 {
+			g.conflicts = append(g.conflicts, at)
+			return base, nil
+		}
+		texts[i] = string(data)
+	}
+	ours, theirs := udiff.Lines(texts[0], texts[1]), udiff.Lines(texts[0], texts[2])
+	for _, a := range ours {
+		for _, b := range theirs {
+			if a != b && a.Start <= b.End && b.Start <= a.End {
+				g.conflicts = append(g.conflicts, at)
+				return base, nil
+			}
+		}
+	}
+	edits, ok := udiff.Merge(ours, theirs)
+	if !ok {
+		g.conflicts = append(g.conflicts, at)
+		return base, nil
+	}
+	text, err := udiff.Apply(texts[0], edits)
+	if err != nil {
+		return base, fmt.Errorf("merge %q: %w", at, err)
+	}
+	return g.objects.add(plumbing.BlobObject, []byte(text)), nil
+}
+
+// write makes a tree of entries.
+func (g *merger) write(entries []object.TreeEntry) plumbing.Hash {
+	key := func(e object.TreeEntry) string { // as git sorts
+		if e.Mode == filemode.Dir {
+			return e.Name + "/"
+		}
+		return e.Name
+	}
+	slices.SortFunc(entries, func(a, b object.TreeEntry) int { return cmp.Compare(key(a), key(b)) })
+	var b bytes.Buffer
+	for _, e := range entries {
+		fmt.Fprintf(&b, "%o %s\x00", uint32(e.Mode), e.Name)
+		b.Write(e.Hash[:])
+	}
+	return g.objects.add(plumbing.TreeObject, b.Bytes())
+}
+
+// differing are the files in which two folders differ, sorted.
+func differing(a, b *node, at string) []string {
+	kids := map[string][2]*node{}
+	for _, k := range a.kids {
+		kids[k.name] = [2]*node{k, nil}
+	}
+	for _, k := range b.kids {
+		kids[k.name] = [2]*node{kids[k.name][0], k}
+	}
+	var files []string
+	for _, name := range slices.Sorted(maps.Keys(kids)) {
+		x, y := kids[name][0], kids[name][1]
+		where := path.Join(at, name)
+		switch {
+		case x != nil && y != nil && x.hash == y.hash && x.mode == y.mode:
+			continue
+		case x != nil && x.mode.IsDir() || y != nil && y.mode.IsDir():
+			files = append(files, differing(folderOf(x), folderOf(y), where)...)
+			if x != nil && !x.mode.IsDir() || y != nil && !y.mode.IsDir() {
+				files = append(files, where)
+			}
+		default:
+			files = append(files, where)
+		}
+	}
+	return files
+}
+
+func folderOf(n *node) *node {
+	if n == nil {
+		return &node{}
+	}
+	return n
+}
