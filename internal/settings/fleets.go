@@ -15,6 +15,7 @@ func (r *reader) fleets(n *yaml.Node, s *Settings) {
 	r.items(n, "fleets", func(n *yaml.Node) {
 		f := Fleet{Branch: defaultBranch, Path: ".", Interval: defaultInterval, Signatures: Signatures{Policy: "none"}}
 		before := len(r.problems)
+		var forge *yaml.Node // what follows from the repo is known once all of it was read
 		r.fields(n, "fleets[]",
 			key{"repo", func(n *yaml.Node) { r.remote(n, &f) }},
 			key{"branch", func(n *yaml.Node) { r.branch(n, &f.Branch) }},
@@ -42,11 +43,15 @@ func (r *reader) fleets(n *yaml.Node, s *Settings) {
 				}
 			}},
 			key{"signatures", func(n *yaml.Node) { r.signatures(n, &f.Signatures) }},
+			key{"forge", func(n *yaml.Node) { forge = n }},
 		)
 		if len(r.problems) > before {
 			return
 		}
 		r.fits(n, f)
+		if forge != nil {
+			r.forge(forge, &f)
+		}
 		if len(r.problems) > before {
 			return
 		}

@@ -83,5 +83,8 @@ func (r *reader) settings(root *yaml.Node, s *Settings) {
 			r.fields(n, "releases", key{"keys", func(n *yaml.Node) { r.guardedPaths(n, "releases.keys", &s.Releases.Keys) }})
 		}},
 		key{"webhook", func(n *yaml.Node) { r.webhook(n, &s.Webhook) }},
+		key{"forge", func(n *yaml.Node) {
+			r.at(n, "write it below the fleet, as fleets: [{repo: …, forge: {…}}]", "a forge is of a fleet")
+		}},
 	)
 }

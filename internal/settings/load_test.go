@@ -147,7 +147,7 @@ notify: [{url: "x"}]
 		`6:3 trust.host_ca is not built in this release`,
 		`7:40 ssh.bastions is not built in this release`,
 		`10:1 http is not built in this release`,
-		`11:1 forge is not built in this release`,
+		`11:8 a forge is of a fleet`,
 		`13:1 drift_reports is not built in this release`,
 		`14:1 notify is not built in this release`,
 	}
@@ -375,6 +375,70 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestLoadReadsWhereTheForgeIs(t *testing.T) {
+	for name, c := range map[string]struct {
+		repo, forge string
+		want        Forge
+	}{
+		"what follows from the repo": {"https://git.internal:3000/acme/fleet.git", "kind: gitea, token_file: t",
+			Forge{Kind: "gitea", URL: "https://git.internal:3000", Project: "acme/fleet", TokenFile: "t", CA: "c"}},
+		"GitHub": {"https://github.com/acme/fleet", "app: {id: 1, installation: 2, key_file: k}",
+			Forge{Kind: "github", URL: "https://api.github.com", Project: "acme/fleet", App: App{1, 2, "k"}, CA: "c"}},
+		"GitLab, and all of it": {"https://git.internal/infra/vault/fleet.git", `kind: gitlab, url: "https://gitlab.internal/", project: infra/vault/fleet, token_file: t, ca: d, forks: true, operators: {"prod-*": [acme/ops], "*": [acme/dev, acme/ops]}`,
+			Forge{Kind: "gitlab", URL: "https://gitlab.internal", Project: "infra/vault/fleet", TokenFile: "t", CA: "d", Forks: true,
+				Operators: []Operators{{"prod-*", []string{"acme/ops"}}, {"*", []string{"acme/dev", "acme/ops"}}}}},
+		"on this host": {"https://git.internal/acme/fleet", `kind: forgejo, url: "http://127.0.0.1:3000", token_file: t`,
+			Forge{Kind: "forgejo", URL: "http://127.0.0.1:3000", Project: "acme/fleet", TokenFile: "t", CA: "c"}},
+	} {
+		s, problems := Load(write(t, fmt.Sprintf("fleets: [{repo: %q, ca: c, forge: {%s}}]\n", c.repo, c.forge)))
+		if len(problems) > 0 || len(s.Fleets) != 1 {
+			t.Errorf("%s: %v", name, problems)
+			continue
+		}
+		got := s.Fleets[0].Forge
+		for _, p := range []*string{&got.TokenFile, &got.CA, &got.App.KeyFile} {
+			if *p != "" {
+				*p = filepath.Base(*p)
+			}
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+func TestLoadRefusesAForge(t *testing.T) {
+	for forge, want := range map[string]string{
+		"{token_file: t}":                                              "does not say which forge it is",
+		"{kind: gitea}":                                                "has no token_file",
+		"{kind: gogs, token_file: t}":                                  "cannot be \"gogs\"",
+		"{kind: gitea, token_file: t, project: x}":                     "is not a project",
+		"{kind: gitea, token_file: t, project: ../x}":                  "is not a project",
+		"{kind: gitea, token_file: t, url: \"http://git.internal\"}":   "could read the token",
+		"{kind: gitea, token_file: t, url: \"http://localhost:3000\"}": "could read the token",
+		"{kind: gitea, token_file: t, url: \"https://a:b@c\"}":         "is not the URL of a forge",
+		"{kind: gitea, app: {id: 1, key_file: k}}":                     "app is of GitHub",
+		"{kind: github, app: {id: 1, key_file: k}, token_file: t}":     "a token_file and an app",
+		"{kind: github, app: {id: 0, key_file: k}}":                    "must be a positive number",
+		"{kind: github, app: {key_file: k}}":                           "needs an id and a key_file",
+		"{kind: gitea, token_file: t, operators: {\"*\": []}}":         "nobody is named",
+		"{kind: gitea, token_file: t, operators: {\"*\": [ops]}}":      "is not a team",
+		"{kind: gitea, token_file: t, operators: {\"[\": [a/b]}}":      "is not a glob",
+		"{kind: gitea, token_file: t, plan: true}":                     "unknown key",
+	} {
+		_, problems := Load(write(t, fmt.Sprintf("fleets: [{repo: \"https://git.internal/acme/fleet\", forge: %s}]\n", forge)))
+		text := ""
+		for _, p := range problems {
+			if text += p.Text + "\n"; p.Place.Line != 1 {
+				t.Errorf("%s: no place: %v", forge, p)
+			}
+		}
+		if !strings.Contains(text, want) {
+			t.Errorf("%s: %q", forge, text)
+		}
+	}
 }
 
 func TestLoadReadsWhereARepoIsServed(t *testing.T) {

@@ -40,6 +40,7 @@ type Fleet struct {
 	CA         string // PEM file that the certificate of https must be of; empty: those of this host
 
 	Signatures Signatures
+	Forge      Forge
 }
 
 // Webhook says where forges may hint that somebody pushed. Without Listen nobody

@@ -5,7 +5,6 @@ package settings
 // operator rely on it. Whoever builds one deletes its line.
 func unbuilt() map[string]string {
 	return map[string]string{
-		"forge":         "plans are not yet posted on pull requests",
 		"drift_reports": "run `reconciler plan --detailed-exitcode` on a schedule of your own",
 		"notify":        "watch the exit code and the log",
 		"http":          "nothing listens yet",
