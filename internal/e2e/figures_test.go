@@ -78,7 +78,10 @@ func TestALookIsTwoRoundTrips(t *testing.T) {
 	if warm.Connections != cold.Connections {
 		t.Errorf("%d connections were made for warm looks", warm.Connections-cold.Connections)
 	}
-	if trips > looks*3 { // open and exec; the proxy may see one answer in two pieces
+	// We speak four times, each time after the node did: open, exec, the end of the
+	// input, close. Only the first two are waited for, and whether the last comes
+	// before the node's own close or after it, and so counts, is up to the network.
+	if trips > looks*4 {
 		t.Errorf("%d warm looks took %d round trips", looks, trips)
 	}
 }

@@ -62,7 +62,7 @@ func mayImport() map[string][]string {
 
 		"internal/report":  {"pkg/desired", "pkg/actual", "pkg/diff", "pkg/apply"},
 		"internal/history": {"internal/report"},
-		"internal/forge":   {"internal/report"},
+		"internal/forge":   {"internal/outbound", "internal/secret"},
 		"internal/notify":  {"internal/report"},
 		"internal/web":     {"internal/report"},
 		"internal/metrics": {"internal/report"},

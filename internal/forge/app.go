@@ -1,0 +1,4 @@
+package forge
+
+// App is an app of GitHub.
+type App struct{}
