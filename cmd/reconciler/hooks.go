@@ -17,7 +17,7 @@ type hooks struct {
 }
 
 // listen hears hooks until the context ends, where reconciler.yaml says so.
-func (r *running) listen(ctx context.Context, followed settings.Fleet) (hooks, error) {
+func (r *running) listen(ctx context.Context, followed settings.Fleet, pulls func()) (hooks, error) {
 	w, log := r.here.settings.Webhook, r.here.log
 	if w.Listen == "" {
 		return hooks{}, nil
@@ -32,7 +32,7 @@ func (r *running) listen(ctx context.Context, followed settings.Fleet) (hooks, e
 			hint: "give webhook.listen an address of this host and a port that is free; ss -ltnp says who has it"}
 	}
 	h := hooks{news: make(chan struct{}, 1), ended: make(chan struct{})}
-	handler := hook.New(hook.Options{Branch: followed.Branch, Secrets: secrets, Hint: h.hint}, log)
+	handler := hook.New(hook.Options{Branch: followed.Branch, Secrets: secrets, Hint: h.hint, Pulls: pulls}, log)
 	log.Info("hearing webhooks", "listen", w.Listen, "path", hook.Path)
 	go func() {
 		defer close(h.ended)

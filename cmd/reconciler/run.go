@@ -122,7 +122,11 @@ func (r *running) keep(ctx context.Context, followed settings.Fleet) error {
 	if err != nil {
 		return err
 	}
-	heard, err := r.listen(ctx, followed)
+	answered, silent, err := r.answer(ctx, b, followed)
+	if err != nil {
+		return err
+	}
+	heard, err := r.listen(ctx, followed, answered.poke)
 	if err != nil {
 		return err
 	}
@@ -141,14 +145,16 @@ func (r *running) keep(ctx context.Context, followed settings.Fleet) error {
 		Poll: b.poll,
 		Last: b.last,
 		Read: func(ctx context.Context, commit string) (daemon.Wants, error) {
-			return r.read(ctx, b.Repo, followed, commit)
+			return r.read(ctx, b.Repo, followed, commit, answered)
 		},
 		Release: func(cluster string) error { return r.world.letGo(context.WithoutCancel(ctx), cluster) },
 		Wait:    daemon.Wait,
 		News:    heard.news,
+		Seen:    answered.saw,
 	}, followed.Interval, log)
 	<-told
 	heard.wait()
+	<-silent
 	log.Info("ended")
 	var by *signalled
 	if errors.As(context.Cause(ctx), &by) && by.signal == syscall.SIGTERM {
@@ -160,7 +166,7 @@ func (r *running) keep(ctx context.Context, followed settings.Fleet) error {
 // read is what a commit has every cluster be kept at, and says in the log what
 // of it is not in force. That no cluster is chosen is a mistake at the start, and
 // later on what the commit wants.
-func (r *running) read(ctx context.Context, repo *git.Repo, followed settings.Fleet, commit string) (daemon.Wants, error) {
+func (r *running) read(ctx context.Context, repo *git.Repo, followed settings.Fleet, commit string, answered *pulls) (daemon.Wants, error) {
 	fleet, err := openCommit(repo, followed, commit, r.known)
 	if err != nil {
 		return daemon.Wants{}, err
@@ -175,6 +181,7 @@ func (r *running) read(ctx context.Context, repo *git.Repo, followed settings.Fl
 		return daemon.Wants{}, err
 	}
 	r.began = true
+	answered.follow(commit, fleet.Fleet)
 	r.refused(commit, fleetErrors(fleet.Fleet), whole, broken)
 	wants := daemon.Wants{Gone: gone(ctx, r.world.store, fleet.Fleet)}
 	ctx = context.WithoutCancel(ctx) // a turn of the end needs its spec as well

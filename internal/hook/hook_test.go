@@ -271,6 +271,18 @@ func TestWhatIsSurelyNotOfTheBranchIsNoHint(t *testing.T) {
 	}
 }
 
+func TestWhatIsOfAPullRequestIsHeardByWhoAnswersThem(t *testing.T) {
+	for event, want := range map[string]int{"pull_request": 1, "pull_request_sync": 1, "pull_request_review": 1, "issue_comment": 1, "issues": 0, "push": 0} {
+		b, heard := newBench(t), 0
+		b.Pulls = func() { heard++ }
+		h := github(other)
+		h["X-Github-Event"] = []string{event}
+		if code, hints := b.post(h, other); code != http.StatusAccepted || hints != 0 || heard != want {
+			t.Errorf("%s: %d, %d hints, heard %d times", event, code, hints, heard)
+		}
+	}
+}
+
 func TestAReplayIsNoHint(t *testing.T) {
 	b := newBench(t)
 	once := github(main)

@@ -80,7 +80,7 @@ func (r *Reviewer) hear(ctx context.Context, k *known, me string, p forge.Pull, 
 			}
 			reaction := forge.Rocket
 			if !did {
-				reaction = forge.ThumbsDown
+				reaction = forge.Down
 			}
 			if err := r.Forge.React(ctx, p.Number, c.ID, reaction); err != nil {
 				r.log.Warn("a command was not acknowledged", "pull", p.Number, "comment", c.ID, "error", err)

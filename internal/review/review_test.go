@@ -307,11 +307,11 @@ func TestAPersonMayHoldAndOnlyAnOperatorResume(t *testing.T) {
 		did       string
 	}{
 		{"alice", "/reconciler hold prod-eu the network is down", forge.Rocket, "hold prod-eu by alice on pull request 7: the network is down"},
-		{"alice", "/reconciler hold prod-eu", forge.ThumbsDown, ""},
-		{"mallory", "/reconciler resume prod-eu", forge.ThumbsDown, ""},
-		{"nobody", "/reconciler hold prod-eu x", forge.ThumbsDown, ""},
-		{"alice", "/reconciler hold prod-us x", forge.ThumbsDown, ""},
-		{"alice", "/reconciler apply", forge.ThumbsDown, ""},
+		{"alice", "/reconciler hold prod-eu", forge.Down, ""},
+		{"mallory", "/reconciler resume prod-eu", forge.Down, ""},
+		{"nobody", "/reconciler hold prod-eu x", forge.Down, ""},
+		{"alice", "/reconciler hold prod-us x", forge.Down, ""},
+		{"alice", "/reconciler apply", forge.Down, ""},
 		{"alice", "please\n/reconciler hold prod-eu x", "", ""},
 		{us, "/reconciler hold prod-eu x", "", ""},
 		{"alice", "/reconciler plan", forge.Rocket, ""},
