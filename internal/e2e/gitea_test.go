@@ -40,7 +40,7 @@ func newForgeLab(t *testing.T) *forgeLab {
 	f.must(err)
 	local := fmt.Sprintf("  - {repo: %q, branch: main, path: ., interval: 1s}\n", f.repo)
 	served := fmt.Sprintf(`  - repo: %s/%s.git
-    interval: 10m
+    interval: 5s
     token_file: %s
     ca: %s
     forge: {kind: gitea, token_file: %s, operators: {"*": [acme/vault-ops]}}
