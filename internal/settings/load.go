@@ -83,5 +83,6 @@ func (r *reader) settings(root *yaml.Node, s *Settings) {
 			r.fields(n, "releases", key{"keys", func(n *yaml.Node) { r.guardedPaths(n, "releases.keys", &s.Releases.Keys) }})
 		}},
 		key{"webhook", func(n *yaml.Node) { r.webhook(n, &s.Webhook) }},
+		key{"http", func(n *yaml.Node) { r.http(n, &s.HTTP) }},
 	)
 }
