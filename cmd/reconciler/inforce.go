@@ -162,17 +162,13 @@ func (p past) unknownTo(ctx context.Context, fleet desired.Fleet) (unknown []str
 	return unknown, nil
 }
 
-// ours says whether a remembered cluster is of this fleet. Where it is the only
-// one, all that are kept here are. Of several, it is the one whose spec of the
-// cluster was accepted last: the commit that is remembered is in its clone, and
-// its folder names the cluster there. So nothing that another fleet says, and not
-// that it cannot be read, makes a cluster gone.
+// ours says whether a remembered cluster is of this fleet: the commit whose spec of
+// it was accepted last is in its clone, and its folder names the cluster there. So
+// nothing that another fleet says, and not that it cannot be read or is followed no
+// more, makes a cluster gone.
 func (p past) ours(ctx context.Context, name string) (bool, error) {
 	if !p.of.only.Keeps(name) {
 		return false, nil
-	}
-	if p.of.alone {
-		return true, nil
 	}
 	m, _, err := p.store.Load(ctx, name)
 	if err != nil || m.Accepted.Commit == "" {

@@ -122,13 +122,12 @@ func (f *following) read(ctx context.Context, commit string) (daemon.Wants, erro
 	if err != nil {
 		return daemon.Wants{}, err
 	}
-	fleet.alone = len(f.fleets) == 1
 	fleet.Fleet = f.judged(fleet.Fleet)
 	whole, broken, err := f.choose(ctx, f.host, fleet)
 	if err != nil {
 		return daemon.Wants{}, err
 	}
-	if len(whole)+len(broken) == 0 && f.inForce.Load() == nil && fleet.alone {
+	if len(whole)+len(broken) == 0 && f.inForce.Load() == nil && len(f.fleets) == 1 {
 		return daemon.Wants{}, f.noneChosen(fleet.Fleet)
 	}
 	gone, err := newPast(f.host, fleet, f.world.store).gone(ctx, fleet.Fleet)

@@ -20,7 +20,6 @@ type opened struct {
 	source  report.Source
 	repo    *git.Repo       // nil: it is a folder
 	only    settings.Fleet  // as reconciler.yaml has it, and which of its clusters are kept here
-	alone   bool            // no other fleet is followed
 	clashes map[string]bool // clusters that another fleet names as well
 }
 
@@ -46,7 +45,6 @@ func (a *app) open(ctx context.Context, h host) ([]opened, error) {
 			}
 			continue
 		}
-		fleet.alone = len(followed) == 1
 		all = append(all, fleet)
 	}
 	if len(all) == 0 {
