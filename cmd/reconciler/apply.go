@@ -66,14 +66,17 @@ func (r *applying) run(ctx context.Context) error {
 			return fmt.Errorf("apply the folder %s: %w", r.fleet, err)
 		}
 	}
-	fleet, err := r.open(ctx, h)
+	fleets, err := r.open(ctx, h)
 	if err != nil {
 		return err
 	}
-	fleet.Fleet = h.judged(fleet.Fleet)
-	whole, broken, err := r.chosen(ctx, h, fleet)
+	h.judgeAll(fleets)
+	chosen, err := r.chosen(ctx, h, fleets)
 	if err != nil {
 		return err
+	}
+	if limits != nil {
+		chosen = slices.DeleteFunc(chosen, func(c choice) bool { return len(chosen) > 1 && !ofPlan(c.source, limits.Source) })
 	}
 	w, err := newWorld(h)
 	if err != nil {
@@ -83,12 +86,32 @@ func (r *applying) run(ctx context.Context) error {
 	if err := w.store.Writable(ctx); err != nil {
 		return err
 	}
-	if fleet.repo != nil {
-		if err := r.letGo(ctx, w.store, fleet.Fleet); err != nil {
-			return err
+	if err := r.letGo(ctx, w, fleets); err != nil {
+		return err
+	}
+	if len(chosen) == 0 {
+		return usage("make it anew: reconciler plan --out "+r.saved, "%s is of fleet %s in %s, which reconciler.yaml does not follow", r.saved, limits.Source.Fleet, limits.Source.Repo)
+	}
+	return r.applyAll(ctx, w, chosen, limits)
+}
+
+// ofPlan says that a saved plan is of a fleet.
+func ofPlan(fleet, plan report.Source) bool {
+	return fleet.Fleet == plan.Fleet && fleet.Repo == plan.Repo && fleet.Branch == plan.Branch
+}
+
+// applyAll goes from fleet to fleet: one report each.
+func (r *applying) applyAll(ctx context.Context, w *world, chosen []choice, limits *report.Document) error {
+	ends := make([]error, len(chosen))
+	for i, c := range chosen {
+		if i > 0 && r.output != "json" {
+			fmt.Fprintln(r.stdout)
+		}
+		if ends[i] = r.apply(ctx, w, c.source, c.whole, c.broken, limits); ctx.Err() != nil {
+			break
 		}
 	}
-	return r.apply(ctx, w, fleet.source, whole, broken, limits)
+	return gravest(ends)
 }
 
 // check refuses what could only fail later.

@@ -20,6 +20,7 @@ import (
 // may be acted on.
 type branch struct {
 	*git.Repo
+	name string
 	gate admission.Gate
 }
 
@@ -35,7 +36,7 @@ func (a *app) openBranch(ctx context.Context, h host, followed settings.Fleet) (
 	remote := git.Remote{URL: followed.Repo, Branch: followed.Branch, Path: followed.Path, Server: server}
 	dir := clone(h.settings.State, remote)
 	repo, err := git.Open(ctx, dir, remote)
-	return branch{repo, admission.Gate{File: filepath.Join(dir, "admitted"), History: repo,
+	return branch{repo, followed.Branch, admission.Gate{File: filepath.Join(dir, "admitted"), History: repo,
 		Policy: admission.Policy(followed.Signatures.Policy), Verify: verifier(followed.Signatures)}}, err
 }
 
@@ -161,21 +162,36 @@ func (a *app) approveRewind(ctx context.Context, commit, reason string) error {
 	if err != nil {
 		return err
 	}
-	b, err := a.openBranch(ctx, h, followed)
+	b, newest, err := a.standsAt(ctx, h, followed, commit)
 	if err != nil {
 		return err
-	}
-	newest, err := b.Fetch(ctx)
-	if err != nil {
-		return err
-	}
-	if len(commit) < shortest || len(commit) > len(newest) || newest[:len(commit)] != commit {
-		return usage("name it, if that is meant", "%s of %s stands at %s, and not at %q", followed.Branch, followed.Repo, newest, commit)
 	}
 	word := admission.Rewind{By: who(), Reason: reason, At: time.Now().UTC()}
 	if err := b.gate.Approve(ctx, newest, word); err != nil {
 		return err
 	}
-	a.say("Approved by %s: %s may go back to %.12s.", word.By, followed.Branch, newest)
+	a.say("Approved by %s: %s may go back to %.12s.", word.By, b.name, newest)
 	return nil
+}
+
+// standsAt is the branch that stands at the commit that a person named, by enough
+// of its digits.
+func (a *app) standsAt(ctx context.Context, h host, followed []settings.Fleet, commit string) (b branch, newest string, err error) {
+	var others []error
+	for _, f := range followed {
+		if b, err = a.openBranch(ctx, h, f); err == nil {
+			newest, err = b.Fetch(ctx)
+		}
+		if err == nil {
+			if len(commit) >= shortest && len(commit) <= len(newest) && newest[:len(commit)] == commit {
+				return b, newest, nil
+			}
+			err = usage("name it, if that is meant", "%s of %s stands at %s, and not at %q", f.Branch, f.Repo, newest, commit)
+		}
+		others = append(others, err)
+	}
+	for _, other := range others[:len(others)-1] {
+		fmt.Fprintf(a.stderr, "reconciler: error: %v\n", other)
+	}
+	return branch{}, "", err
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/vaultfleet/reconciler/internal/report"
 	"github.com/vaultfleet/reconciler/internal/store"
 	"github.com/vaultfleet/reconciler/pkg/actual"
+	"github.com/vaultfleet/reconciler/pkg/desired"
 )
 
 func newCheck(a *app) *cobra.Command {
@@ -55,10 +56,13 @@ func (a *app) check(ctx context.Context) error {
 	}
 	findings := []finding{{What: h.settings.File, OK: true}}
 	findings = append(findings, a.checkHost(ctx, h)...)
-	fleet, err := a.open(ctx, h)
+	fleets, err := a.open(ctx, h)
 	findings = append(findings, found("fleet", err, "reconciler validate; or mend repo and branch under fleets in "+h.settings.File))
 	if err == nil {
-		seen, err := a.checkNodes(ctx, h, fleet)
+		for _, e := range a.leftOut {
+			findings = append(findings, found("fleet", e, "mend repo and branch under fleets in "+h.settings.File))
+		}
+		seen, err := a.checkNodes(ctx, h, fleets)
 		if err != nil {
 			return err
 		}
@@ -107,11 +111,16 @@ func readable(what, path string) finding {
 }
 
 // checkNodes looks at every node, and turns each Unknown into what mends it.
-func (a *app) checkNodes(ctx context.Context, h host, fleet opened) ([]finding, error) {
-	fleet.Fleet = h.judged(fleet.Fleet)
-	whole, broken, err := a.chosen(ctx, h, fleet)
+func (a *app) checkNodes(ctx context.Context, h host, fleets []opened) ([]finding, error) {
+	h.judgeAll(fleets)
+	chosen, err := a.chosen(ctx, h, fleets)
 	if err != nil {
 		return nil, err
+	}
+	var whole []wanted
+	var broken []desired.Broken
+	for _, c := range chosen {
+		whole, broken = append(whole, c.whole...), append(broken, c.broken...)
 	}
 	w, err := newWorld(h)
 	if err != nil {

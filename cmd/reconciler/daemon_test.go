@@ -42,7 +42,13 @@ func daemon_(ts *testscript.TestScript, _ bool, flags []string) {
 	log, err := os.Create(k.log)
 	ts.Check(err)
 	defer log.Close()
-	cmd := exec.Command("reconciler", append([]string{"--config", stageOf(ts).Config, "run"}, flags...)...)
+	args := append([]string{"run"}, flags...)
+	if stage, ok := ts.Value(stageKey{}).(*demo.Stage); ok {
+		args = append([]string{"--config", stage.Config}, args...)
+	}
+	cmd := exec.Command("reconciler", args...)
+	cmd.Dir = ts.MkAbs(".")
+	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+ts.Getenv("NOTIFY_SOCKET"), "WATCHDOG_USEC="+ts.Getenv("WATCHDOG_USEC"))
 	cmd.Stdout, cmd.Stderr = stdout, log
 	ts.Check(cmd.Start())
 	k.cmd = cmd
@@ -55,6 +61,11 @@ func daemon_(ts *testscript.TestScript, _ bool, flags []string) {
 		_ = cmd.Process.Kill() // it has ended, unless the script failed
 		<-over
 	})
+}
+
+// signals sends the daemon a signal: signals NAME
+func signals(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(keeperOf(ts).cmd.Process.Signal(unix.SignalNum("SIG" + args[0])))
 }
 
 // says waits for something in the daemon's log, after what was waited for last:

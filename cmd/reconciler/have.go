@@ -24,11 +24,14 @@ type haveFile struct {
 
 // saveHave writes what was seen, for readHave. It holds no secret, as memories do
 // not, and still it says much of the nodes: it is for its owner alone.
-func saveHave(path string, l looked) error {
-	have := haveFile{Now: l.now, Memory: map[string]diff.Memory{}, Nodes: map[string][]actual.Node{}}
-	for _, c := range l.clusters {
-		if c.Have != nil {
-			have.Memory[c.Name], have.Nodes[c.Name] = c.Memory, c.Have
+func saveHave(path string, all []looked) error {
+	have := haveFile{Memory: map[string]diff.Memory{}, Nodes: map[string][]actual.Node{}}
+	for _, l := range all {
+		have.Now = l.now
+		for _, c := range l.clusters {
+			if c.Have != nil {
+				have.Memory[c.Name], have.Nodes[c.Name] = c.Memory, c.Have
+			}
 		}
 	}
 	return save(path, have)

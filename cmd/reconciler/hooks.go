@@ -1,59 +1,55 @@
 package main
 
 import (
-	"context"
-	"fmt"
-	"net"
+	"errors"
+	"log/slog"
+	"net/http"
 
-	"github.com/vaultfleet/reconciler/internal/daemon"
 	"github.com/vaultfleet/reconciler/internal/hook"
 	"github.com/vaultfleet/reconciler/internal/settings"
 )
 
-// hooks hear from a forge that somebody pushed. Their zero value hears nothing.
-type hooks struct {
-	news  chan struct{}
-	ended chan struct{} // closed once nobody is answered any more
-}
-
-// listen hears hooks until the context ends, where reconciler.yaml says so.
-func (r *running) listen(ctx context.Context, followed settings.Fleet, pulls func()) (hooks, error) {
-	w, log := r.here.settings.Webhook, r.here.log
-	if w.Listen == "" {
-		return hooks{}, nil
-	}
-	secrets := hook.File(w.SecretFile)
-	if _, err := secrets(); err != nil {
-		return hooks{}, &exitError{code: exitFailed, err: err, hint: "write a secret into it, as: (umask 077; openssl rand -hex 32 > FILE), and the same one into the forge"}
-	}
-	listener, err := net.Listen("tcp", w.Listen)
-	if err != nil {
-		return hooks{}, &exitError{code: exitFailed, err: fmt.Errorf("hear webhooks: %w", err),
-			hint: "give webhook.listen an address of this host and a port that is free; ss -ltnp says who has it"}
-	}
-	h := hooks{news: make(chan struct{}, 1), ended: make(chan struct{})}
-	handler := hook.New(hook.Options{Branch: followed.Branch, Secrets: secrets, Hint: h.hint, Pulls: pulls}, log)
-	log.Info("hearing webhooks", "listen", w.Listen, "path", hook.Path)
-	go func() {
-		defer close(h.ended)
-		if err := hook.Serve(ctx, listener, handler); err != nil {
-			log.Error("webhooks are not heard any more", daemon.KeyError, err)
+// hooks is who hears from forges that somebody pushed, and who is told: every
+// fleet whose branch it may be. A hint that is none costs one small request.
+func (k *keeping) hooks(log *slog.Logger) http.Handler {
+	w := k.settings.Webhook
+	return hook.New(hook.Options{Secrets: hook.File(w.SecretFile), Hint: func(of func(branch string) bool) {
+		for _, f := range k.fleets {
+			if of(f.only.Branch) {
+				f.hint()
+			}
 		}
-	}()
-	return h, nil
+	}, Branches: k.branches(), Pulls: k.pokePulls}, log)
 }
 
-// hint tells the daemon; one that it has not heard yet stands for this one too.
-func (h hooks) hint() {
-	select {
-	case h.news <- struct{}{}:
-	default:
+// pokePulls has every fleet's pull requests looked at.
+func (k *keeping) pokePulls() {
+	for _, f := range k.fleets {
+		f.answers.poke()
 	}
 }
 
-// wait returns once nobody is answered any more.
-func (h hooks) wait() {
-	if h.ended != nil {
-		<-h.ended
+// branches are those that are followed.
+func (k *keeping) branches() (all []string) {
+	for _, f := range k.fleets {
+		all = append(all, f.only.Branch)
 	}
+	return all
+}
+
+// checkHooks says whether the secret of the hooks can be used.
+func checkHooks(w settings.Webhook) error {
+	if w.Listen == "" {
+		return nil
+	}
+	if _, err := hook.File(w.SecretFile)(); err != nil {
+		return &exitError{code: exitFailed, err: err, hint: "write a secret into it, as: (umask 077; openssl rand -hex 32 > FILE), and the same one into the forge"}
+	}
+	return nil
+}
+
+// errBusy is why an address cannot be listened on, and the way out.
+func errBusy(what, setting string, err error) error {
+	return &exitError{code: exitFailed, err: errors.New(what + ": " + err.Error()),
+		hint: "give " + setting + " an address of this host and a port that is free; ss -ltnp says who has it"}
 }

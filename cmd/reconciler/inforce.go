@@ -38,9 +38,17 @@ func (a *app) inForce(ctx context.Context, h host, fleet opened) ([]wanted, []de
 	if err != nil {
 		return nil, nil, err
 	}
-	before := past{host: h, repo: fleet.repo, store: s, fleets: map[string]desired.Fleet{}}
+	before := newPast(h, fleet, s)
+	unnamed, err := before.unnamed(ctx, fleet.Fleet)
+	if err != nil {
+		return nil, nil, err
+	}
 	var broken []desired.Broken
-	for i, b := range slices.Concat(fleet.Broken, before.unnamed(fleet.Fleet)) {
+	for i, b := range slices.Concat(fleet.Broken, unnamed) {
+		if fleet.clashes[b.Name] {
+			broken = append(broken, b) // whose last spec should it be?
+			continue
+		}
 		c, ok, err := before.accepted(ctx, b)
 		switch {
 		case errors.Is(err, git.ErrDamaged) || errors.Is(err, git.ErrUnread):
@@ -61,9 +69,13 @@ func (a *app) inForce(ctx context.Context, h host, fleet opened) ([]wanted, []de
 // past reads the specs of commits that were accepted before.
 type past struct {
 	host
-	repo   *git.Repo
+	of     opened
 	store  *store.Store
 	fleets map[string]desired.Fleet // by commit
+}
+
+func newPast(h host, of opened, s *store.Store) past {
+	return past{host: h, of: of, store: s, fleets: map[string]desired.Fleet{}}
 }
 
 // accepted is the last spec of a broken cluster that was accepted. False: none
@@ -91,9 +103,9 @@ func (p past) at(commit string) (desired.Fleet, error) {
 	if read {
 		return fleet, nil
 	}
-	fleet, err := loadCommit(p.repo, commit, nil)
+	fleet, err := loadCommit(p.of.repo, commit, nil)
 	if err == nil {
-		fleet = p.judged(fleet)
+		fleet = p.judged(keptHere(fleet, p.of.only))
 		p.fleets[commit] = fleet
 	}
 	return fleet, err
@@ -115,48 +127,91 @@ func firstProblem(fleet desired.Fleet, cluster string) error {
 
 // unnamed are the remembered clusters that a broken fleet does not name: whether
 // they are gone from it cannot be known.
-func (p past) unnamed(fleet desired.Fleet) []desired.Broken {
+func (p past) unnamed(ctx context.Context, fleet desired.Fleet) ([]desired.Broken, error) {
 	errs := fleetErrors(fleet)
 	if len(errs) == 0 {
-		return nil
+		return nil, nil
 	}
+	names, err := p.unknownTo(ctx, fleet)
 	var out []desired.Broken
-	for _, name := range unknownTo(fleet, p.store) {
+	for _, name := range names {
 		out = append(out, desired.Broken{Name: name, Problems: errs})
 	}
-	return out
+	return out, err
 }
 
-// unknownTo are the remembered clusters that a fleet does not name.
-func unknownTo(fleet desired.Fleet, s *store.Store) []string {
-	names, err := s.Clusters()
+// unknownTo are the remembered clusters of this fleet that it does not name.
+func (p past) unknownTo(ctx context.Context, fleet desired.Fleet) (unknown []string, err error) {
+	names, err := p.store.Clusters()
 	if err != nil {
-		return nil // the turns of those that are named will say it
+		return nil, nil // the turns of those that are named will say it
 	}
 	there := clusterNames(fleet)
-	return slices.DeleteFunc(names, func(name string) bool { return slices.Contains(there, name) })
+	for _, name := range names {
+		if slices.Contains(there, name) {
+			continue
+		}
+		ours, err := p.ours(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if ours {
+			unknown = append(unknown, name)
+		}
+	}
+	return unknown, nil
+}
+
+// ours says whether a remembered cluster is of this fleet: the commit whose spec of
+// it was accepted last is in its clone, and its folder names the cluster there. So
+// nothing that another fleet says, and not that it cannot be read or is followed no
+// more, makes a cluster gone.
+func (p past) ours(ctx context.Context, name string) (bool, error) {
+	if !p.of.only.Keeps(name) {
+		return false, nil
+	}
+	m, _, err := p.store.Load(ctx, name)
+	if err != nil || m.Accepted.Commit == "" {
+		return false, nil // its own turns say what is wrong
+	}
+	fleet, err := p.at(m.Accepted.Commit)
+	return err == nil && slices.Contains(clusterNames(fleet), name), err
 }
 
 // gone are the clusters that were kept once, and that a whole fleet does not
 // name any more. They are unmanaged: once they are let go, no later mistake in
 // the repo brings them back.
-func gone(ctx context.Context, s *store.Store, fleet desired.Fleet) []string {
+func (p past) gone(ctx context.Context, fleet desired.Fleet) ([]string, error) {
 	if len(fleetErrors(fleet)) > 0 {
-		return nil
+		return nil, nil
 	}
-	return slices.DeleteFunc(unknownTo(fleet, s), func(name string) bool {
-		m, _, err := s.Load(ctx, name)
+	names, err := p.unknownTo(ctx, fleet)
+	return slices.DeleteFunc(names, func(name string) bool {
+		m, _, err := p.store.Load(ctx, name)
 		return err != nil || m.Accepted.Commit == ""
-	})
+	}), err
 }
 
-// letGo lets go of the clusters that are gone, before anything is done.
-func (a *app) letGo(ctx context.Context, s *store.Store, fleet desired.Fleet) error {
-	for _, name := range gone(ctx, s, fleet) {
-		if err := forget(ctx, s, name); err != nil {
+// letGo lets go of the clusters that are gone from a fleet, before anything is
+// done. One that another fleet names now has moved, and is not gone.
+func (a *app) letGo(ctx context.Context, w *world, all []opened) error {
+	for _, fleet := range all {
+		if fleet.repo == nil {
+			continue
+		}
+		names, err := newPast(w.host, fleet, w.store).gone(ctx, fleet.Fleet)
+		if err != nil {
 			return err
 		}
-		fmt.Fprintf(a.stderr, "reconciler: warning: %s is gone from the repo: nothing is done to it any more\n", name)
+		for _, name := range names {
+			if _, moved := ofCluster(all, name); moved {
+				continue
+			}
+			if err := forget(ctx, w.store, name); err != nil {
+				return err
+			}
+			fmt.Fprintf(a.stderr, "reconciler: warning: %s is gone from the repo: nothing is done to it any more\n", name)
+		}
 	}
 	return nil
 }

@@ -48,10 +48,11 @@ func (a *app) confirmKeys(ctx context.Context, cluster, identity string) error {
 	if err != nil {
 		return err
 	}
-	fleet, err := a.open(ctx, h)
+	fleets, err := a.open(ctx, h)
 	if err != nil {
 		return err
 	}
+	fleet, _ := ofCluster(fleets, cluster)
 	want, ok := fleet.Cluster(cluster)
 	if !ok {
 		return usage("there are: "+strings.Join(clusterNames(fleet.Fleet), ", "), "the fleet has no valid cluster %q", cluster)

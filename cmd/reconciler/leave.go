@@ -210,7 +210,7 @@ func (a *app) remembered(ctx context.Context, cluster string, birth bool) (*stor
 
 // inSpec says that the fleet has the cluster, and the node of --node.
 func (a *app) inSpec(ctx context.Context, h host, cluster string, birth, known bool) error {
-	fleet, err := a.open(ctx, h)
+	fleets, err := a.open(ctx, h)
 	if err != nil {
 		if known && !birth {
 			fmt.Fprintf(a.stderr, "reconciler: warning: %v; the cluster is remembered, so its spec is not asked\n", err)
@@ -218,6 +218,7 @@ func (a *app) inSpec(ctx context.Context, h host, cluster string, birth, known b
 		}
 		return err
 	}
+	fleet, _ := ofCluster(fleets, cluster)
 	want, ok := fleet.Cluster(cluster)
 	switch errs := fleetErrors(fleet.Fleet); {
 	case len(clusterNames(fleet.Fleet)) == 0 && len(errs) > 0:

@@ -26,36 +26,52 @@ type looked struct {
 	now      time.Time
 }
 
-// look reads the fleet and looks at the nodes of the chosen clusters, or takes
+// look reads the fleets and looks at the nodes of the chosen clusters, or takes
 // a file's word for them. Nothing is done to any node.
-func (a *app) look(ctx context.Context, have string) (looked, error) {
+func (a *app) look(ctx context.Context, have string) ([]looked, error) {
 	if have != "" {
 		return a.lookAtFile(ctx, have)
 	}
 	h, err := a.host()
 	if err != nil {
-		return looked{}, err
+		return nil, err
 	}
-	fleet, err := a.open(ctx, h)
+	fleets, err := a.open(ctx, h)
 	if err != nil {
-		return looked{}, err
+		return nil, err
 	}
-	fleet.Fleet = h.judged(fleet.Fleet)
-	whole, broken, err := a.chosen(ctx, h, fleet)
+	h.judgeAll(fleets)
+	chosen, err := a.chosen(ctx, h, fleets)
 	if err != nil {
-		return looked{}, err
+		return nil, err
 	}
 	w, err := newWorld(h)
 	if err != nil {
-		return looked{}, err
+		return nil, err
 	}
 	defer w.close()
-	l := looked{fleet.source, make([]report.Cluster, len(whole)), time.Now()}
-	clustersAtOnce(len(whole), func(i int) {
-		l.clusters[i] = w.look(ctx, whole[i])
-	})
-	l.clusters = append(l.clusters, brokenClusters(broken)...)
-	return l, ctx.Err()
+	var all []looked
+	for _, c := range chosen {
+		l := looked{c.source, make([]report.Cluster, len(c.whole)), time.Now()}
+		clustersAtOnce(len(c.whole), func(i int) {
+			l.clusters[i] = w.look(ctx, c.whole[i])
+		})
+		l.clusters = append(l.clusters, brokenClusters(c.broken)...)
+		all = append(all, l)
+	}
+	return all, ctx.Err()
+}
+
+// each shows what was looked at, fleet by fleet: one report each.
+func (a *app) each(all []looked, show func(looked) error) error {
+	ends := make([]error, len(all))
+	for i, l := range all {
+		if i > 0 && a.output != "json" {
+			fmt.Fprintln(a.stdout)
+		}
+		ends[i] = show(l)
+	}
+	return gravest(ends)
 }
 
 // look is one look at one cluster.
@@ -78,33 +94,39 @@ func told(want desired.Cluster, t loop.Turned) report.Cluster {
 	return report.Cluster{Name: want.Name, Nodes: len(want.Nodes), Have: t.Have, Memory: t.Memory, Plan: t.Plan, Results: t.Results, Err: t.Err}
 }
 
-func (a *app) lookAtFile(ctx context.Context, path string) (looked, error) {
+func (a *app) lookAtFile(ctx context.Context, path string) ([]looked, error) {
 	have, err := readHave(path)
 	if err != nil {
-		return looked{}, err
+		return nil, err
 	}
 	h, there, err := a.hostIfAny()
 	if err != nil {
-		return looked{}, err
+		return nil, err
 	}
-	fleet, err := a.open(ctx, h)
+	fleets, err := a.open(ctx, h)
 	if err != nil {
-		return looked{}, err
+		return nil, err
 	}
 	if there {
-		fleet.Fleet = h.judged(fleet.Fleet)
+		h.judgeAll(fleets)
 	}
-	fleet.repo = nil // nothing of this machine's memory counts
-	whole, broken, err := a.chosen(ctx, h, fleet)
+	for i := range fleets {
+		fleets[i].repo = nil // nothing of this machine's memory counts
+		fleets[i].source.Seen = path
+	}
+	chosen, err := a.chosen(ctx, h, fleets)
 	if err != nil {
-		return looked{}, err
+		return nil, err
 	}
-	fleet.source.Seen = path
-	l := looked{fleet.source, brokenClusters(broken), have.Now}
-	for _, c := range whole {
-		l.clusters = append(l.clusters, have.plan(c.Cluster, c.commit))
+	var all []looked
+	for _, c := range chosen {
+		l := looked{c.source, brokenClusters(c.broken), have.Now}
+		for _, w := range c.whole {
+			l.clusters = append(l.clusters, have.plan(w.Cluster, w.commit))
+		}
+		all = append(all, l)
 	}
-	return l, nil
+	return all, nil
 }
 
 func brokenClusters(broken []desired.Broken) []report.Cluster {

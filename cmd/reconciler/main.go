@@ -50,6 +50,9 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
 	root := newRoot(a)
 	root.SetArgs(args)
 	code = exitCode(root.ExecuteContext(ctx), stderr)
+	for _, err := range a.leftOut {
+		code = report.Worst(code, exitCode(err, stderr))
+	}
 	if a.held != nil {
 		code = report.Worst(code, report.Blocked)
 	}

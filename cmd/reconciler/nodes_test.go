@@ -196,7 +196,7 @@ func happen(ts *testscript.TestScript, w *sim.World, want desired.Cluster, act s
 
 // material is a fleet repo of one cluster, with certificates that are good for
 // it.
-func material(t *testing.T) map[string]string {
+func material(t testing.TB) map[string]string {
 	t.Helper()
 	files := map[string]string{
 		"fleet.yaml":                 "format: 1\nfleet: acme\nreleases: {source: file:///srv/releases}\n",
@@ -224,7 +224,7 @@ func material(t *testing.T) map[string]string {
 }
 
 // sshKey is the reconciler's own identity towards nodes.
-func sshKey(t *testing.T) []byte {
+func sshKey(t testing.TB) []byte {
 	t.Helper()
 	block, err := ssh.MarshalPrivateKey(ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)), "")
 	check(t, err)
@@ -240,14 +240,14 @@ func lock(versions ...string) string {
 	return text
 }
 
-func encrypted(t *testing.T, text string) string {
+func encrypted(t testing.TB, text string) string {
 	t.Helper()
 	identity, err := age.GenerateX25519Identity()
 	check(t, err)
 	return encryptedTo(t, identity.Recipient(), text)
 }
 
-func encryptedTo(t *testing.T, recipient age.Recipient, text string) string {
+func encryptedTo(t testing.TB, recipient age.Recipient, text string) string {
 	t.Helper()
 	var out bytes.Buffer
 	outer := armor.NewWriter(&out)
@@ -260,7 +260,7 @@ func encryptedTo(t *testing.T, recipient age.Recipient, text string) string {
 	return out.String()
 }
 
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -66,22 +66,29 @@ func (a *app) plan(ctx context.Context, f planFlags) error {
 	if f.out != "" && a.node != "" {
 		return usage("leave out one of them", "a plan of some nodes only cannot be saved: waves are made for whole clusters")
 	}
-	l, err := a.look(ctx, f.have)
+	all, err := a.look(ctx, f.have)
 	if err != nil {
 		return err
 	}
+	if f.out != "" && len(all) > 1 {
+		return usage("choose clusters of one fleet by --cluster", "a plan of %d fleets cannot be saved: a plan is of one commit", len(all))
+	}
+	return a.each(all, func(l looked) error { return a.showPlan(l, f.out, asked) })
+}
+
+func (a *app) showPlan(l looked, out string, asked report.Asked) error {
 	clusters := a.narrowed(l.clusters)
 	code := report.Code(clusters, asked)
-	if f.out != "" {
-		if err := save(f.out, report.NewDocument(report.SchemaPlan, l.source, clusters, code)); err != nil {
+	if out != "" {
+		if err := save(out, report.NewDocument(report.SchemaPlan, l.source, clusters, code)); err != nil {
 			return err
 		}
 	}
 	if err := a.printPlan(report.SchemaPlan, l.source, clusters, code); err != nil {
 		return fmt.Errorf("write the plan: %w", err)
 	}
-	if f.out != "" && a.output == "text" && !a.quiet {
-		fmt.Fprintf(a.stdout, "\nSaved %s. Apply exactly this with: reconciler apply %s\n", f.out, f.out)
+	if out != "" && a.output == "text" && !a.quiet {
+		fmt.Fprintf(a.stdout, "\nSaved %s. Apply exactly this with: reconciler apply %s\n", out, out)
 	}
 	return ended(code)
 }

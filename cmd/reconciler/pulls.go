@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -29,17 +30,46 @@ import (
 
 // pulls answers the pull requests of one fleet; nil answers none.
 type pulls struct {
-	log  *slog.Logger
-	news chan struct{}
+	*review.Reviewer
+	every time.Duration
+	log   *slog.Logger
+	news  chan struct{}
 
 	mu     sync.Mutex
 	commit string // in force
 	fleet  desired.Fleet
+	kept   []string // clusters that take turns
 	seen   map[string]review.Seen
 }
 
-func newPulls(log *slog.Logger) *pulls {
-	return &pulls{log: log, news: make(chan struct{}, 1), seen: map[string]review.Seen{}}
+// answering is who answers the pull requests of a fleet; nil where it has no forge.
+// Nothing is asked of the forge yet.
+func (f *following) answering() (*pulls, error) {
+	at := f.only.Forge
+	if at.Kind == "" {
+		return nil, nil
+	}
+	client, err := forgeOf(at)
+	if err != nil {
+		return nil, &exitError{code: exitFailed, err: fmt.Errorf("answer pull requests: %w", err), hint: "correct fleets[].forge in " + f.settings.File}
+	}
+	suffix := ""
+	if f.only.Path != "." {
+		suffix = " (" + f.only.Path + ")"
+	}
+	p := &pulls{every: f.only.Interval, log: f.log, news: make(chan struct{}, 1), seen: map[string]review.Seen{}}
+	p.Reviewer = review.New(review.Ports{
+		Forge: client, InForce: p.inForce, Seen: p.last, Now: time.Now,
+		Propose: f.propose,
+		Load:    func(tree fs.FS) (desired.Fleet, error) { return f.judged(desired.Load(tree, loadOptions())), nil },
+		Since:   f.since,
+		Hold:    f.holdBy, Resume: f.resumeBy,
+	}, review.Options{
+		Branch: f.only.Branch, Identity: f.only.Path + " " + strings.Join(f.only.Clusters, " ") + " " + f.cluster, Suffix: suffix, Forks: at.Forks,
+		Keeps:     func(cluster string) bool { return f.only.Keeps(cluster) && f.matches(cluster) },
+		Operators: func(cluster string) []string { return operatorsOf(at, cluster) },
+	}, f.log)
+	return p, nil
 }
 
 // poke lets them be looked at soon; one that was not heard yet stands for this
@@ -54,25 +84,27 @@ func (p *pulls) poke() {
 	}
 }
 
-// follow is told which commit is in force.
-func (p *pulls) follow(commit string, fleet desired.Fleet) {
+// follow is told which commit is in force, and which clusters take turns.
+func (p *pulls) follow(commit string, fleet desired.Fleet, whole []wanted) {
 	if p == nil {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.commit, p.fleet = commit, fleet
-	maps.DeleteFunc(p.seen, func(name string, _ review.Seen) bool { _, ok := fleet.Cluster(name); return !ok && !brokenIn(fleet, name) })
+	p.commit, p.fleet, p.kept = commit, fleet, nil
+	for _, w := range whole {
+		p.kept = append(p.kept, w.Name)
+	}
+	maps.DeleteFunc(p.seen, func(name string, _ review.Seen) bool { return !slices.Contains(p.kept, name) })
 	p.poke()
 }
 
-func brokenIn(fleet desired.Fleet, name string) bool {
-	for _, b := range fleet.Broken {
-		if b.Name == name {
-			return true
-		}
-	}
-	return false
+// ready says that every cluster was seen once: what is said before that would have
+// to be taken back at once.
+func (p *pulls) ready() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.commit != "" && !slices.ContainsFunc(p.kept, func(name string) bool { _, ok := p.seen[name]; return !ok })
 }
 
 // saw is told of every turn. Only what changes a plan is news.
@@ -116,40 +148,29 @@ func (p *pulls) last(cluster string) (review.Seen, bool) {
 const (
 	soonestReview = 2 * time.Second // a push brings several events
 	longestReview = 10 * time.Minute
+	// patience is how long the first one waits for every cluster to be seen.
+	patience = 2 * time.Minute
 )
 
-// answer answers pull requests until the context ends, where the fleet has a forge;
-// ended is closed then.
-func (r *running) answer(ctx context.Context, b branch, followed settings.Fleet) (p *pulls, ended chan struct{}, err error) {
-	ended = make(chan struct{})
-	if followed.Forge.Kind == "" {
-		close(ended)
-		return nil, ended, nil
-	}
-	p = newPulls(r.here.log)
-	reviewer, err := r.reviewer(p, b, followed)
-	if err != nil {
-		return nil, nil, &exitError{code: exitFailed, err: fmt.Errorf("answer pull requests: %w", err), hint: "correct fleets[].forge in " + r.here.settings.File}
-	}
-	r.here.log.Info("answering pull requests", "forge", followed.Forge.Kind, "url", followed.Forge.URL, "project", followed.Forge.Project)
-	go func() {
-		defer close(ended)
-		p.run(ctx, reviewer, followed.Interval)
-	}()
-	return p, ended, nil
-}
-
 // run answers until the context ends.
-func (p *pulls) run(ctx context.Context, r *review.Reviewer, every time.Duration) {
+func (p *pulls) run(ctx context.Context) {
+	if p == nil {
+		return
+	}
+	for began := time.Now(); !p.ready() && time.Since(began) < patience; {
+		if daemon.Wait(ctx, time.Second, p.news) != nil {
+			return
+		}
+	}
 	failures, told := 0, ""
 	for {
-		err := caughtReview(func() error { return r.Turn(ctx) })
+		err := caughtReview(func() error { return p.Turn(ctx) })
 		if ctx.Err() != nil {
 			return
 		}
-		wait, news := every, p.news
+		wait, news := p.every, p.news
 		if err != nil {
-			wait = min(every<<min(failures, 10), max(every, longestReview))
+			wait = min(p.every<<min(failures, 10), max(p.every, longestReview))
 			if said, ok := errors.AsType[interface {
 				error
 				RetryAfter() time.Duration
@@ -192,41 +213,19 @@ func caughtReview(do func() error) (err error) {
 	return do()
 }
 
-// reviewer answers the pull requests of a fleet with what p knows.
-func (r *running) reviewer(p *pulls, b branch, followed settings.Fleet) (*review.Reviewer, error) {
-	client, err := forgeOf(followed.Forge)
-	if err != nil {
-		return nil, err
-	}
-	suffix := ""
-	if followed.Path != "." {
-		suffix = " (" + followed.Path + ")"
-	}
-	return review.New(review.Ports{
-		Forge: client, InForce: p.inForce, Seen: p.last, Now: time.Now,
-		Propose: func(ctx context.Context, base, head string) (review.Change, error) {
-			return propose(ctx, b.Repo, followed.Branch, base, head)
-		},
-		Load: func(tree fs.FS) (desired.Fleet, error) { return r.here.judged(desired.Load(tree, loadOptions())), nil },
-		Since: func(ctx context.Context, older, newer string) ([]string, error) {
-			var commits []string
-			_, err := b.Between(ctx, older, newer, func(id string, _ []byte) error {
-				commits = append(commits, id)
-				return nil
-			})
-			return commits, err
-		},
-		Hold:   r.holdBy,
-		Resume: r.resumeBy,
-	}, review.Options{
-		Branch: followed.Branch, Identity: followed.Path + " " + r.cluster, Suffix: suffix, Forks: followed.Forge.Forks, Keeps: r.matches,
-		Operators: func(cluster string) []string { return review.Operators(globs(followed.Forge), cluster) },
-	}, p.log), nil
+// since are the commits that came after one.
+func (f *following) since(ctx context.Context, older, newer string) (commits []string, err error) {
+	_, err = f.Between(ctx, older, newer, func(id string, _ []byte) error {
+		commits = append(commits, id)
+		return nil
+	})
+	return commits, err
 }
 
 // propose reads what merging a pull request gives.
-func propose(ctx context.Context, repo *git.Repo, branch, base, head string) (review.Change, error) {
-	m, err := repo.Merge(ctx, base, head)
+func (f *following) propose(ctx context.Context, base, head string) (review.Change, error) {
+	branch := f.only.Branch
+	m, err := f.Merge(ctx, base, head)
 	conflict, _ := errors.AsType[*git.ConflictError](err)
 	switch {
 	case conflict != nil:
@@ -241,13 +240,13 @@ func propose(ctx context.Context, repo *git.Repo, branch, base, head string) (re
 }
 
 // holdBy is hold as somebody asks for it on the forge.
-func (r *running) holdBy(ctx context.Context, cluster, by, reason string) error {
-	return r.world.store.Grant(ctx, cluster, diff.Leave{Kind: diff.LeaveHold, By: by, Reason: reason, At: time.Now().UTC()})
+func (f *following) holdBy(ctx context.Context, cluster, by, reason string) error {
+	return f.world.store.Grant(ctx, cluster, diff.Leave{Kind: diff.LeaveHold, By: by, Reason: reason, At: time.Now().UTC()})
 }
 
 // resumeBy is resume as somebody asks for it on the forge.
-func (r *running) resumeBy(ctx context.Context, cluster, by, reason string) error {
-	_, _, err := lift(ctx, r.world.store, cluster, diff.Leave{By: by, Reason: reason, At: time.Now().UTC()})
+func (f *following) resumeBy(ctx context.Context, cluster, by, reason string) error {
+	_, _, err := lift(ctx, f.world.store, cluster, diff.Leave{By: by, Reason: reason, At: time.Now().UTC()})
 	return err
 }
 
@@ -270,10 +269,12 @@ func forgeOf(f settings.Forge) (forge.Client, error) {
 	return forge.New(o)
 }
 
-func globs(f settings.Forge) (all []review.Glob) {
+// operatorsOf are the teams of the first glob that a cluster matches.
+func operatorsOf(f settings.Forge, cluster string) []string {
 	for _, o := range f.Operators {
-		all = append(all, review.Glob{Clusters: o.Clusters, Teams: o.Teams})
+		if settings.Match(o.Clusters, cluster) {
+			return o.Teams
+		}
 	}
-	return all
+	return nil
 }
-

@@ -37,7 +37,8 @@ type app struct {
 	verbose bool
 	quiet   bool
 
-	held error // why the newest commit is not the one that was acted on
+	held    error   // why the newest commit is not the one that was acted on
+	leftOut []error // fleets that could not be read, where others could
 }
 
 // newRoot is the command line. A command is a file of its own beside this one,

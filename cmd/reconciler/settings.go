@@ -32,14 +32,20 @@ func (a *app) host() (host, error) {
 		}
 		return host{}, problems[len(problems)-1]
 	}
-	if s, err = s.Environment(os.LookupEnv); err != nil {
+	return hostFrom(s, newLog(a.verbose, a.stderr))
+}
+
+// hostFrom is the judgement of settings without a problem.
+func hostFrom(s settings.Settings, log *slog.Logger) (host, error) {
+	s, err := s.Environment(os.LookupEnv)
+	if err != nil {
 		return host{}, err
 	}
 	cas, err := s.VaultCAs()
 	if err != nil {
 		return host{}, fmt.Errorf("read trust.vault_ca: %w", err)
 	}
-	return host{s, trust.New(s, cas), cas, newLog(a.verbose, a.stderr)}, nil
+	return host{s, trust.New(s, cas), cas, log}, nil
 }
 
 // hostIfAny is reconciler.yaml where there is one; false: none was found, and

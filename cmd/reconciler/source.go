@@ -17,19 +17,46 @@ import (
 // opened is a fleet and where it came from.
 type opened struct {
 	desired.Fleet
-	source report.Source
-	repo   *git.Repo // nil: it is a folder
+	source  report.Source
+	repo    *git.Repo       // nil: it is a folder
+	only    settings.Fleet  // as reconciler.yaml has it, and which of its clusters are kept here
+	clashes map[string]bool // clusters that another fleet names as well
 }
 
-// open reads the fleet: the folder of --fleet, else the repo of reconciler.yaml.
-func (a *app) open(ctx context.Context, h host) (opened, error) {
+// open reads the fleets: the folder of --fleet, else every repo of
+// reconciler.yaml. Of several, one that cannot be read does not keep the others
+// from being acted on.
+func (a *app) open(ctx context.Context, h host) ([]opened, error) {
 	if a.fleet != "" {
-		return a.openCheckout()
+		fleet, err := a.openCheckout()
+		return []opened{fleet}, err
 	}
 	followed, err := a.followed(h)
 	if err != nil {
-		return opened{}, err
+		return nil, err
 	}
+	var all []opened
+	for _, f := range followed {
+		var fleet opened
+		if fleet, err = a.openNewest(ctx, h, f); err != nil {
+			if len(followed) > 1 {
+				err = fmt.Errorf("fleet in %s: %w", f.Words(), err)
+				a.leftOut = append(a.leftOut, err)
+			}
+			continue
+		}
+		all = append(all, fleet)
+	}
+	if len(all) == 0 {
+		a.leftOut = a.leftOut[:max(0, len(a.leftOut)-1)]
+		return nil, err
+	}
+	apart(all)
+	return all, nil
+}
+
+// openNewest reads a fleet at the commit to act on.
+func (a *app) openNewest(ctx context.Context, h host, followed settings.Fleet) (opened, error) {
 	b, err := a.openBranch(ctx, h, followed)
 	if err != nil {
 		return opened{}, err
@@ -41,22 +68,30 @@ func (a *app) open(ctx context.Context, h host) (opened, error) {
 	return openCommit(b.Repo, followed, commit, nil)
 }
 
-// followed is the one repo that reconciler.yaml follows.
-func (a *app) followed(h host) (settings.Fleet, error) {
-	switch len(h.settings.Fleets) {
-	case 0:
-		return settings.Fleet{}, &exitError{code: exitUsage, err: fmt.Errorf("no fleet is named"), hint: "give --fleet DIR, or follow a repo: fleets in reconciler.yaml"}
-	case 1:
-		return h.settings.Fleets[0], nil
+// followed are the repos that reconciler.yaml follows.
+func (a *app) followed(h host) ([]settings.Fleet, error) {
+	if len(h.settings.Fleets) == 0 {
+		return nil, &exitError{code: exitUsage, err: fmt.Errorf("no fleet is named"), hint: "give --fleet DIR, or follow a repo: fleets in reconciler.yaml"}
 	}
-	return settings.Fleet{}, &exitError{code: exitUsage, err: fmt.Errorf("%s follows %d fleets, and this release handles one at a time", h.settings.File, len(h.settings.Fleets)),
-		hint: "give each fleet a reconciler.yaml with a state folder of its own, and choose by --config"}
+	return h.settings.Fleets, nil
 }
 
-// openCommit is the fleet as it stands at a commit that we have.
+// openCommit is the fleet as it stands at a commit that we have: the clusters of
+// it that are kept here.
 func openCommit(repo *git.Repo, followed settings.Fleet, commit string, known *desired.Known) (opened, error) {
 	fleet, err := loadCommit(repo, commit, known)
-	return opened{fleet, report.Source{Fleet: fleet.Name, Repo: followed.Repo, Branch: followed.Branch, Commit: commit}, repo}, err
+	source := report.Source{Fleet: fleet.Name, Repo: followed.Repo, Branch: followed.Branch, Commit: commit}
+	return opened{Fleet: keptHere(fleet, followed), source: source, repo: repo, only: followed}, err
+}
+
+// keptHere leaves the clusters that are kept here.
+func keptHere(fleet desired.Fleet, by settings.Fleet) desired.Fleet {
+	if len(by.Clusters) == 0 {
+		return fleet
+	}
+	fleet.Clusters = slices.DeleteFunc(slices.Clone(fleet.Clusters), func(c desired.Cluster) bool { return !by.Keeps(c.Name) })
+	fleet.Broken = slices.DeleteFunc(slices.Clone(fleet.Broken), func(b desired.Broken) bool { return !by.Keeps(b.Name) })
+	return fleet
 }
 
 // loadCommit reads the fleet of a commit. What the commit is to blame
@@ -89,18 +124,35 @@ func (a *app) openCheckout() (opened, error) {
 	return opened{Fleet: fleet, source: report.Source{Fleet: fleet.Name, Folder: a.fleet}}, nil
 }
 
-// chosen are the clusters that the flags leave, those with a spec in force and
-// the broken. That none is left is an error: a typo must not look like a fleet
-// in sync.
-func (a *app) chosen(ctx context.Context, h host, fleet opened) ([]wanted, []desired.Broken, error) {
-	whole, broken, err := a.choose(ctx, h, fleet)
-	if err == nil && len(whole)+len(broken) == 0 {
-		err = a.noneChosen(fleet.Fleet)
-	}
-	return whole, broken, err
+// choice is what is chosen of a fleet: clusters with a spec in force, and the
+// broken.
+type choice struct {
+	opened
+	whole  []wanted
+	broken []desired.Broken
 }
 
-// choose is chosen where none may be left as well.
+// chosen are the clusters that the flags leave, fleet by fleet; a fleet of which
+// none is left is left out. That none is left at all is an error: a typo must not
+// look like a fleet in sync.
+func (a *app) chosen(ctx context.Context, h host, all []opened) ([]choice, error) {
+	var left []choice
+	for _, fleet := range all {
+		whole, broken, err := a.choose(ctx, h, fleet)
+		if err != nil {
+			return nil, err
+		}
+		if len(whole)+len(broken) > 0 {
+			left = append(left, choice{fleet, whole, broken})
+		}
+	}
+	if len(left) == 0 {
+		return nil, a.noneChosen(together(all))
+	}
+	return left, nil
+}
+
+// choose are the clusters of one fleet that the flags leave.
 func (a *app) choose(ctx context.Context, h host, fleet opened) (whole []wanted, broken []desired.Broken, err error) {
 	inForce, rest, err := a.inForce(ctx, h, fleet)
 	if err != nil {

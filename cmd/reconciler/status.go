@@ -35,18 +35,23 @@ func (a *app) status(ctx context.Context, have, save string, failOn []string) er
 	if err != nil {
 		return err
 	}
-	l, err := a.look(ctx, have)
+	all, err := a.look(ctx, have)
 	if err != nil {
 		return err
 	}
 	if save != "" {
-		if err := saveHave(save, l); err != nil {
+		if err := saveHave(save, all); err != nil {
 			return err
 		}
 	}
+	return a.each(all, func(l looked) error { return a.showStatus(l, asked) })
+}
+
+func (a *app) showStatus(l looked, asked report.Asked) error {
 	clusters := a.narrowed(l.clusters)
 	code := report.Code(clusters, asked)
 	status := report.NewStatus(l.source, clusters, l.now, code)
+	var err error
 	if a.output == "json" {
 		err = report.JSON(a.stdout, status)
 	} else {
@@ -81,11 +86,16 @@ func (a *app) why(ctx context.Context, cluster, have string) error {
 		return usage("name one cluster", "%q is a glob, and why is asked of one cluster", cluster)
 	}
 	a.cluster = cluster
-	l, err := a.look(ctx, have)
+	all, err := a.look(ctx, have)
 	if err != nil {
 		return err
 	}
+	return a.each(all, a.showWhy)
+}
+
+func (a *app) showWhy(l looked) error {
 	code := report.Code(l.clusters, report.Asked{})
+	var err error
 	if a.output == "json" {
 		err = report.JSON(a.stdout, report.NewDocument(report.SchemaWhy, l.source, l.clusters, code))
 	} else {

@@ -123,10 +123,11 @@ func (t *takeover) wanted(ctx context.Context, h host) (desired.Cluster, error) 
 			return desired.Cluster{}, fmt.Errorf("take over by the folder %s: %w", t.fleet, err)
 		}
 	}
-	fleet, err := t.open(ctx, h)
+	fleets, err := t.open(ctx, h)
 	if err != nil {
 		return desired.Cluster{}, err
 	}
+	fleet, _ := ofCluster(fleets, t.cluster)
 	fleet.Fleet = h.judged(fleet.Fleet)
 	want, ok := fleet.Cluster(t.cluster)
 	switch {

@@ -28,6 +28,7 @@ type Wants struct {
 
 // Ports are what the daemon needs of the world.
 type Ports struct {
+	Name string // of the fleet, for whoever reads which polls hang
 	// Poll asks the repo, and gets the commit that may be acted on: the one that its
 	// branch stands at, or an older one, and held says why. With held there may be
 	// none.
@@ -49,6 +50,11 @@ type Ports struct {
 	// Seen hears of every turn of every cluster, from many goroutines; nil: nobody
 	// does.
 	Seen func(loop.Turned)
+	// Places keep a cluster from being turned twice at a time, by whoever shares
+	// them; nil: nobody else turns any.
+	Places *Places
+	// Pulse hears that polls and turns go on; nil: nobody listens.
+	Pulse *Pulse
 }
 
 // Run keeps the fleet until the context ends, and returns when every cluster
@@ -76,7 +82,10 @@ type daemon struct {
 func (d *daemon) follow(ctx context.Context) {
 	silence, trouble, hold := "", "", ""
 	hinted := false
+	pulse := d.Pulse.join("the polls of " + d.Name)
+	defer pulse.leave()
 	for failures := 0; ; {
+		pulse.within(pollTakes)
 		silent, held, bad := d.poll(ctx)
 		if ctx.Err() != nil {
 			return
@@ -95,6 +104,7 @@ func (d *daemon) follow(ctx context.Context) {
 		if silent == nil || bad != nil { // else nothing is known of the newest commit
 			d.tell(&trouble, bad, slog.LevelError, "the newest commit cannot be followed", "the newest commit is followed")
 		}
+		pulse.within(2 * wait) // a little more each time, and the machine may be busy
 		if hinted = d.rest(ctx, jittered(wait), d.hears(silent, hinted)); ctx.Err() != nil {
 			return
 		}
@@ -214,6 +224,11 @@ func (d *daemon) begin(ctx context.Context, k Kept, within time.Duration) {
 		defer close(w.ended)
 		defer stop()
 		before.over()
+		leave, err := d.Places.take(ctx, w.name)
+		if err != nil {
+			return
+		}
+		defer leave()
 		if d.Wait(ctx, rand.N(within+1), w.news) == nil {
 			d.keep(ctx, w)
 		}

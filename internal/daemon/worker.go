@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/vaultfleet/reconciler/internal/loop"
+	"github.com/vaultfleet/reconciler/pkg/apply"
 )
 
 // worker is one cluster that takes its turns.
@@ -67,15 +68,18 @@ func (w *worker) order() (loop.Ports, loop.Spec, error) {
 // ours in this cluster's situation: the others go on.
 func (d *daemon) keep(ctx context.Context, w *worker) {
 	teller := NewTeller(d.log, w.name)
+	pulse := d.Pulse.join("the turns of " + w.name)
+	defer pulse.leave()
 	for ctx.Err() == nil {
-		d.attempt(ctx, w, teller)
+		d.attempt(ctx, w, teller, pulse)
+		pulse.within(2*d.every + grace)
 		if d.Wait(ctx, jittered(d.every), w.news) != nil {
 			return
 		}
 	}
 }
 
-func (d *daemon) attempt(ctx context.Context, w *worker, teller *Teller) {
+func (d *daemon) attempt(ctx context.Context, w *worker, teller *Teller, pulse *beats) {
 	defer func() {
 		if p := recover(); p != nil {
 			teller.log.Error("a turn ended in a defect of reconciler, please report it", KeyError, fmt.Sprint(p), "stack", string(debug.Stack()))
@@ -83,11 +87,19 @@ func (d *daemon) attempt(ctx context.Context, w *worker, teller *Teller) {
 	}()
 	loop.Keeping{
 		Order: func() (loop.Ports, loop.Spec, error) {
+			pulse.within(turnIsSilent)
 			ports, spec, err := w.order()
-			ports.Watch = teller.Event
+			ports.Watch = func(e apply.Event) {
+				pulse.within(turnIsSilent)
+				teller.Event(e)
+			}
 			return ports, spec, err
 		},
-		Wait:  func(ctx context.Context, wait time.Duration) error { return d.Wait(ctx, jittered(wait), w.news) },
+		Wait: func(ctx context.Context, wait time.Duration) error {
+			pulse.within(2*wait + grace)
+			defer pulse.within(turnIsSilent)
+			return d.Wait(ctx, jittered(wait), w.news)
+		},
 		Every: d.every,
 		Seen: func(t loop.Turned) {
 			if ctx.Err() == nil { // else the look was cut short, and tells nothing

@@ -10,7 +10,7 @@
 // not know what a hint brings about, nor repos or git.
 //
 //	secrets := hook.File("/etc/reconciler/hook.secret")
-//	h := hook.New(hook.Options{Branch: "main", Secrets: secrets, Hint: poller.Hint}, log)
+//	h := hook.New(hook.Options{Branches: []string{"main"}, Secrets: secrets, Hint: hint}, log)
 //	listener, err := net.Listen("tcp", "127.0.0.1:9181")
 //	err = hook.Serve(ctx, listener, h)
 package hook

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -15,10 +16,11 @@ import (
 
 // Options are what hooks are heard with.
 type Options struct {
-	Branch  string  // that is followed
-	Secrets Secrets // of whoever may hint
-	// Hint says that there may be something new. It must not wait.
-	Hint func()
+	Branches []string // that are followed
+	Secrets  Secrets  // of whoever may hint
+	// Hint says that there may be something new on those branches of which it says
+	// true. It must not wait.
+	Hint func(of func(branch string) bool)
 	// Pulls says that a pull request, or what is said about one, may have changed. It
 	// must not wait; nil: nobody answers them.
 	Pulls func()
@@ -134,10 +136,10 @@ func (h *Handler) take(header http.Header, body []byte) {
 		outcome = "replayed"
 	case ofPulls(what) && h.Pulls != nil:
 		h.Pulls()
-	case !concerns(what, body, h.Branch):
+	case !slices.ContainsFunc(h.Branches, func(branch string) bool { return concerns(what, body, branch) }):
 		outcome = "of something else"
 	default:
-		h.Hint()
+		h.Hint(func(branch string) bool { return concerns(what, body, branch) })
 	}
 	h.log.Debug("webhook", "dialect", dialect(header), "event", what, "outcome", outcome)
 }

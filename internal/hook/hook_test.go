@@ -38,7 +38,7 @@ func newBench(t testing.TB) *bench {
 	t.Helper()
 	b := &bench{file: filepath.Join(t.TempDir(), "hook.secret")}
 	b.share(t, typed+"\n"+key+"\n")
-	b.Handler = New(Options{Branch: "main", Secrets: File(b.file), Hint: func() { b.hints++ }},
+	b.Handler = New(Options{Branches: []string{"main"}, Secrets: File(b.file), Hint: func(func(string) bool) { b.hints++ }},
 		slog.New(slog.NewTextHandler(&b.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	return b
 }
@@ -385,7 +385,7 @@ func (broken) Read([]byte) (int, error) { return 0, errors.New("unexpected EOF")
 
 func TestADefectIsAnAnswer(t *testing.T) {
 	b := newBench(t)
-	b.Hint = func() { panic("send on closed channel") }
+	b.Hint = func(func(string) bool) { panic("send on closed channel") }
 	if code, _ := b.post(github(main), main); code != http.StatusInternalServerError || !strings.Contains(b.log.String(), "a defect of reconciler") {
 		t.Errorf("%d %s", code, b.log.String())
 	}
@@ -398,7 +398,7 @@ func FuzzHook(f *testing.F) {
 	f.Add("Webhook-Signature", "v1,A v1,B", "System Hook", []byte("payload=%7B%7D"))
 	f.Add("X-Forgejo-Signature", "Ａ", "\x00", []byte("\xff"))
 	b := newBench(f)
-	b.Handler.Hint = func() {}
+	b.Handler.Hint = func(func(string) bool) {}
 	b.limit.SetLimit(1e9)
 	f.Fuzz(func(t *testing.T, name, value, what string, body []byte) {
 		h := http.Header{"X-Github-Event": {what}}
@@ -414,4 +414,24 @@ func FuzzHook(f *testing.F) {
 			t.Errorf("logged %s", b.log.String())
 		}
 	})
+}
+
+func TestAPushHintsTheBranchesThatItMayBeOf(t *testing.T) {
+	b := newBench(t)
+	b.Branches = []string{"main", "next"}
+	var hinted []string
+	b.Hint = func(of func(string) bool) {
+		hinted = nil
+		for _, branch := range []string{"main", "next"} {
+			if of(branch) {
+				hinted = append(hinted, branch)
+			}
+		}
+	}
+	for ref, want := range map[string]string{"refs/heads/main": "main", "refs/heads/next": "next", "": "main next"} {
+		body := `{"ref":"` + ref + `"}`
+		if code, _ := b.post(http.Header{"X-Github-Event": {"push"}, "X-Gitlab-Token": {typed}}, body); code != http.StatusAccepted || strings.Join(hinted, " ") != want {
+			t.Errorf("%s is answered %d and hints %q", body, code, hinted)
+		}
+	}
 }

@@ -3,7 +3,6 @@ package review
 import (
 	"context"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -151,20 +150,4 @@ func answers(all []string) string {
 		fmt.Fprintf(&b, "\n<sub>%s</sub>\n", report.Escape(a))
 	}
 	return b.String()
-}
-
-// Operators are the teams of the first glob that a cluster matches.
-func Operators(globs []Glob, cluster string) []string {
-	for _, g := range globs {
-		if ok, _ := path.Match(g.Clusters, cluster); ok {
-			return g.Teams
-		}
-	}
-	return nil
-}
-
-// Glob is who may resume the clusters of a glob.
-type Glob struct {
-	Clusters string
-	Teams    []string
 }

@@ -46,6 +46,8 @@ func mayImport() map[string][]string {
 		"internal/git/gittest": {}, // for tests alone
 		"internal/admission":   {"internal/store/durable"},
 		"internal/hook":        {"internal/secret"},
+		"internal/health":      {},
+		"internal/sdnotify":    {},
 		"internal/release":     {"pkg/desired", "internal/lease/flock", "internal/store/durable", "internal/keyfile", "internal/outbound"},
 		"internal/keyfile":     {},
 		"internal/outbound":    {},

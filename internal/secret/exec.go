@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -18,6 +21,7 @@ func run(ctx context.Context, argv []string, timeout time.Duration) ([]byte, err
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Env = slices.DeleteFunc(os.Environ(), ofManager)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second // for a grandchild that left the group and kept stdout
@@ -35,6 +39,13 @@ func run(ctx context.Context, argv []string, timeout time.Duration) ([]byte, err
 		return out.data.Bytes(), fmt.Errorf("%s: %w; what it printed is not shown, since it may hold the secret: run it by hand", argv[0], err)
 	}
 	return out.data.Bytes(), nil
+}
+
+// ofManager says that a variable is how we speak with systemd. A program that had
+// it could say in our name that we are well.
+func ofManager(variable string) bool {
+	name, _, _ := strings.Cut(variable, "=")
+	return slices.Contains([]string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}, name)
 }
 
 // capped keeps what is written up to a limit, and says when that is passed.

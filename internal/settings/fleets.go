@@ -21,6 +21,7 @@ func (r *reader) fleets(n *yaml.Node, s *Settings) {
 			key{"branch", func(n *yaml.Node) { r.branch(n, &f.Branch) }},
 			key{"path", func(n *yaml.Node) { r.inside(n, &f.Path) }},
 			key{"interval", func(n *yaml.Node) { r.interval(n, "fleets[].interval", &f.Interval) }},
+			key{"clusters", func(n *yaml.Node) { r.globs(n, "fleets[].clusters", &f.Clusters) }},
 			key{"ssh_key", func(n *yaml.Node) {
 				if r.path(n, "fleets[].ssh_key", &f.SSHKey) {
 					r.private(n, f.SSHKey)
@@ -203,6 +204,25 @@ func (r *reader) glob(n *yaml.Node, where string, to *string) {
 		return
 	}
 	*to = s
+}
+
+// globs reads one glob, or a list of them.
+func (r *reader) globs(n *yaml.Node, where string, to *[]string) {
+	one := func(n *yaml.Node, where string) {
+		var glob string
+		if r.glob(n, where, &glob); glob != "" {
+			*to = append(*to, glob)
+		}
+	}
+	if n.Kind != yaml.SequenceNode {
+		one(n, where)
+		return
+	}
+	if len(n.Content) == 0 {
+		r.at(n, `delete it to keep all clusters, or write ["prod-*"]`, "%s is empty: no cluster would be kept", where)
+		return
+	}
+	r.items(n, where, func(n *yaml.Node) { one(n, "an item of "+where) })
 }
 
 func (r *reader) variable(n *yaml.Node, where string, to *string) {

@@ -86,5 +86,6 @@ func (r *reader) settings(root *yaml.Node, s *Settings) {
 		key{"forge", func(n *yaml.Node) {
 			r.at(n, "write it below the fleet, as fleets: [{repo: …, forge: {…}}]", "a forge is of a fleet")
 		}},
+		key{"http", func(n *yaml.Node) { r.http(n, &s.HTTP) }},
 	)
 }

@@ -146,7 +146,6 @@ notify: [{url: "x"}]
 	want := []string{
 		`6:3 trust.host_ca is not built in this release`,
 		`7:40 ssh.bastions is not built in this release`,
-		`10:1 http is not built in this release`,
 		`11:8 a forge is of a fleet`,
 		`13:1 drift_reports is not built in this release`,
 		`14:1 notify is not built in this release`,
@@ -275,6 +274,11 @@ func TestLoadRefuses(t *testing.T) {
 		"hooks at a name":            {"webhook: {secret_file: f, listen: \"localhost:9181\"}\n", "is not an address with a port"},
 		"hooks at no port":           {"webhook: {secret_file: f, listen: 127.0.0.1}\n", "is not an address with a port"},
 		"hooks at any port":          {"webhook: {secret_file: f, listen: \"127.0.0.1:0\"}\n", "is not an address with a port"},
+		"a glob that is none":        {"fleets: [{repo: /r, clusters: \"prod-[\"}]\n", "is not a glob"},
+		"globs of nothing":           {"fleets: [{repo: /r, clusters: []}]\n", "no cluster would be kept"},
+		"health for everybody":       {"http: {listen: \":9180\"}\n", "is not a loopback address"},
+		"health at an address":       {"http: {listen: \"10.1.0.1:9180\"}\n", "is not a loopback address"},
+		"health nowhere":             {"http: {}\n", "http does not say where to listen"},
 		"hooks at a URL":             {"webhook: {secret_file: f, listen: \"http://127.0.0.1:9181/hook\"}\n", "is not an address with a port"},
 		"a secret of hooks":          {"webhook: {listen: \":9181\", secret: canary}\n", "unknown key \"secret\""},
 	} {
@@ -454,6 +458,25 @@ func TestLoadReadsWhereARepoIsServed(t *testing.T) {
 		s, problems := Load(write(t, fmt.Sprintf("fleets: [{repo: %q%s}]\n", repo, with)))
 		if len(problems) > 0 || len(s.Fleets) != 1 || s.Fleets[0].Host != want || s.Fleets[0].Repo != repo {
 			t.Errorf("%s: %+v %v", repo, s.Fleets, problems)
+		}
+	}
+}
+
+// TestAFleetSaysWhichOfItsClustersAreKeptHere: another process may keep the others.
+func TestAFleetSaysWhichOfItsClustersAreKeptHere(t *testing.T) {
+	for clusters, want := range map[string]string{"": "prod-eu prod-us test", `clusters: "prod-*"`: "prod-eu prod-us", `clusters: [test, "*-us"]`: "prod-us test"} {
+		s, problems := Load(write(t, "fleets: [{repo: /r, "+clusters+"}]\nhttp: {listen: \"[::1]:9180\"}\n"))
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		var kept []string
+		for _, name := range []string{"prod-eu", "prod-us", "test"} {
+			if s.Fleets[0].Keeps(name) {
+				kept = append(kept, name)
+			}
+		}
+		if got := strings.Join(kept, " "); got != want {
+			t.Errorf("%q keeps %q", clusters, got)
 		}
 	}
 }

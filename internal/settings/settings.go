@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path"
+	"slices"
 	"time"
 
 	"github.com/vaultfleet/reconciler/pkg/desired"
@@ -23,6 +24,7 @@ type Settings struct {
 	KeyStores  []string          // folders
 	Releases   Releases
 	Webhook    Webhook
+	HTTP       HTTP
 }
 
 // Fleet is a repo that is followed.
@@ -31,6 +33,7 @@ type Fleet struct {
 	Branch   string
 	Path     string // folder of the fleet in the repo, "." for its root
 	Interval time.Duration
+	Clusters []string // globs of those that are kept here; none: all of them
 
 	Host       Host   // zero: the repo is a folder of this host
 	SSHKey     string // file of ssh
@@ -43,11 +46,31 @@ type Fleet struct {
 	Forge      Forge
 }
 
+// Keeps says whether a cluster of the fleet is kept here. One that is not may be
+// kept by another process: nothing at all follows for it.
+func (f Fleet) Keeps(cluster string) bool {
+	return len(f.Clusters) == 0 || slices.ContainsFunc(f.Clusters, func(glob string) bool { return Match(glob, cluster) })
+}
+
+// Words name a fleet to people who have several.
+func (f Fleet) Words() string {
+	words := f.Repo
+	if f.Path != "." {
+		words = f.Path + " of " + words
+	}
+	return words + ", branch " + f.Branch
+}
+
 // Webhook says where forges may hint that somebody pushed. Without Listen nobody
 // is heard.
 type Webhook struct {
 	Listen     string // address and port, or only :PORT for all addresses
 	SecretFile string // what is shared with the forge
+}
+
+// HTTP says where the daemon tells how it is. Without Listen it tells nobody.
+type HTTP struct {
+	Listen string // a loopback address and port
 }
 
 // Signatures say which commits have to be signed, and by whom.

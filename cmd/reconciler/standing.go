@@ -1,0 +1,268 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/vaultfleet/reconciler/internal/daemon"
+	"github.com/vaultfleet/reconciler/internal/health"
+	"github.com/vaultfleet/reconciler/internal/hook"
+	"github.com/vaultfleet/reconciler/internal/sdnotify"
+	"github.com/vaultfleet/reconciler/internal/settings"
+	"github.com/vaultfleet/reconciler/pkg/desired"
+)
+
+// standing is the daemon from its start to its end. reconciler.yaml may be read
+// several times meanwhile: the keeping of an older reading ends between two steps
+// of each cluster, while that of the newer one begins, cluster by cluster, as the
+// older one leaves it.
+type standing struct {
+	*running
+	places  *daemon.Places
+	pulse   *daemon.Pulse
+	board   *board
+	manager *sdnotify.Manager
+
+	now    *keeping
+	before []*keeping // that may be at their last turns
+	hooks  *ear
+	health *ear
+}
+
+// stand runs until the process is told to end.
+func (r *running) stand(ctx context.Context) error {
+	again := make(chan os.Signal, 1)
+	signal.Notify(again, syscall.SIGHUP)
+	defer signal.Stop(again)
+	s := &standing{running: r, places: daemon.NewPlaces(), pulse: daemon.NewPulse(), board: newBoard(), manager: sdnotify.New(r.here.log)}
+	next, wrong := s.make(ctx, r.here)
+	if len(wrong) > 0 {
+		for _, err := range wrong[:len(wrong)-1] {
+			exitCode(err, r.stderr)
+		}
+		return wrong[len(wrong)-1]
+	}
+	for _, f := range next.fleets {
+		f.log.Info("started", "version", version(), "repo", f.only.Repo, "branch", f.only.Branch, "interval", f.only.Interval, "state", r.here.settings.State)
+	}
+	told := s.tellsEnd(ctx)
+	s.turnTo(ctx, next)
+	beside, end := context.WithCancel(context.WithoutCancel(ctx))
+	late := func() []string { return s.pulse.Late(time.Now()) }
+	go s.manager.Watch(beside, late)
+	s.wait(ctx, again)
+	<-told
+	s.manager.Stopping()
+	go s.manager.Extend(beside, late)
+	s.close()
+	end()
+	r.here.log.Info("ended")
+	var by *signalled
+	if errors.As(context.Cause(ctx), &by) && by.signal == syscall.SIGTERM {
+		return nil
+	}
+	return context.Cause(ctx)
+}
+
+// tellsEnd says once that the daemon is about to end.
+func (s *standing) tellsEnd(ctx context.Context) (told chan struct{}) {
+	told = make(chan struct{})
+	context.AfterFunc(ctx, func() {
+		defer close(told)
+		words := "ending after what is in flight"
+		if s.letSignals() {
+			words += "; a second signal ends at once"
+		}
+		s.here.log.Info(words, daemon.KeyReason, context.Cause(ctx))
+	})
+	return told
+}
+
+// tellEvery is how often systemd is told how it goes.
+const tellEvery = time.Second
+
+// wait reads reconciler.yaml again each time it is asked to, until the context
+// ends, and tells systemd how it goes.
+func (s *standing) wait(ctx context.Context, again <-chan os.Signal) {
+	beat := time.NewTicker(tellEvery)
+	defer beat.Stop()
+	for ready := false; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-again:
+			s.manager.Reloading()
+			s.readAgain(ctx)
+			s.manager.Ready()
+		case <-beat.C:
+			if !ready && len(s.now.waiting()) == 0 {
+				ready = true
+				s.manager.Ready()
+			}
+			s.manager.Status(s.board.words(s.now.waiting(), s.now.claims))
+		}
+	}
+}
+
+// readAgain takes reconciler.yaml as it is now, or, when anything is wrong with it,
+// says all of that and leaves the settings that are in force.
+func (s *standing) readAgain(ctx context.Context) {
+	log := s.here.log
+	h, wrong := s.reread()
+	var next *made
+	if len(wrong) == 0 {
+		next, wrong = s.make(ctx, h)
+	}
+	for _, err := range wrong {
+		attrs := []any{daemon.KeyError, err}
+		if hinted, ok := errors.AsType[interface {
+			error
+			Hint() string
+		}](err); ok && hinted.Hint() != "" {
+			attrs = append(attrs, "hint", hinted.Hint())
+		}
+		log.Error("wrong in reconciler.yaml", attrs...)
+	}
+	if len(wrong) > 0 {
+		log.Error("reconciler.yaml is not taken: the settings that were read before stay in force", "file", h.settings.File, "errors", len(wrong))
+		return
+	}
+	log.Info("reconciler.yaml is taken", "file", h.settings.File, "fleets", len(next.fleets))
+	s.here = h
+	s.turnTo(ctx, next)
+}
+
+// reread is the host that reconciler.yaml says now, and everything that is wrong
+// with it.
+func (s *standing) reread() (host, []error) {
+	file, state := s.here.settings.File, s.here.settings.State
+	read, problems := settings.Load(file)
+	var wrong []error
+	for _, p := range problems {
+		wrong = append(wrong, p)
+	}
+	read.File = file
+	if len(wrong) > 0 {
+		return host{settings: read}, wrong
+	}
+	h, err := hostFrom(read, s.here.log)
+	h.settings.File = file
+	if err != nil {
+		return h, []error{err}
+	}
+	if h.settings.State != state {
+		return h, []error{desired.Problem{Place: desired.Place{File: file}, Severity: desired.SeverityError,
+			Text: fmt.Sprintf("state cannot change from %s to %s while the daemon runs: what it remembers lies there", state, h.settings.State),
+			Hint: "change it back, or restart the daemon"}}
+	}
+	return h, nil
+}
+
+// made is a keeping that could begin, and where it would be heard.
+type made struct {
+	*keeping
+	hooks, health *ear
+}
+
+// make opens all that settings name, and says everything that is wrong.
+func (s *standing) make(ctx context.Context, h host) (*made, []error) {
+	k, wrong := s.prepare(ctx, h)
+	next := &made{keeping: k}
+	var err error
+	if err := checkHooks(h.settings.Webhook); err != nil {
+		wrong = append(wrong, err)
+	}
+	if next.hooks, err = listen(h.settings.Webhook.Listen, s.hooks); err != nil {
+		wrong = append(wrong, errBusy("hear webhooks", "webhook.listen", err))
+	}
+	if next.health, err = listen(h.settings.HTTP.Listen, s.health); err != nil {
+		wrong = append(wrong, errBusy("tell how it goes over http", "http.listen", err))
+	}
+	if len(wrong) > 0 {
+		s.unmake(next)
+		return nil, wrong
+	}
+	return next, nil
+}
+
+// unmake lets go of what will not begin.
+func (s *standing) unmake(next *made) {
+	if next.hooks != s.hooks {
+		next.hooks.close()
+	}
+	if next.health != s.health {
+		next.health.close()
+	}
+	if next.keeping != nil && next.world != nil {
+		next.world.close()
+	}
+}
+
+// turnTo begins a keeping, and ends the one before it after what that has in
+// flight. Nothing can go wrong any more.
+func (s *standing) turnTo(ctx context.Context, next *made) {
+	log := s.here.log
+	if s.now != nil {
+		s.now.stop()
+		s.before = append(s.over(), s.now)
+	}
+	s.board.forget()
+	next.begin(ctx, daemon.Ports{Seen: s.board.seen, Places: s.places, Pulse: s.pulse})
+	s.now = next.keeping
+	oldHooks, oldHealth := s.hooks, s.health
+	s.hooks, s.health = next.hooks, next.health
+	if s.hooks != nil {
+		s.hooks.answer(next.keeping.hooks(log), log, "webhooks are not heard any more")
+		if s.hooks != oldHooks {
+			log.Info("hearing webhooks", "listen", s.hooks.address, "path", hook.Path)
+		}
+	}
+	if s.health != nil {
+		s.health.answer(health.New(health.Ports{Late: func() []string { return s.pulse.Late(time.Now()) }, Waiting: next.waiting}), log, "nobody is told over http any more how it goes")
+		if s.health != oldHealth {
+			log.Info("telling how it goes over http", "listen", s.health.address, "paths", health.Healthz+" "+health.Readyz)
+		}
+	}
+	if oldHooks != s.hooks {
+		oldHooks.close()
+	}
+	if oldHealth != s.health {
+		oldHealth.close()
+	}
+}
+
+// over are the keepings before that are still at it.
+func (s *standing) over() (still []*keeping) {
+	for _, k := range s.before {
+		select {
+		case <-k.ended:
+		default:
+			still = append(still, k)
+		}
+	}
+	return still
+}
+
+// close ends everything after what is in flight.
+func (s *standing) close() {
+	s.hooks.close()
+	for _, k := range append(s.before, s.now) {
+		<-k.ended
+	}
+	s.health.close()
+}
+
+// waiting are the fleets that have no commit in force.
+func (k *keeping) waiting() (names []string) {
+	for _, f := range k.fleets {
+		if f.inForce.Load() == nil {
+			names = append(names, f.only.Words())
+		}
+	}
+	return names
+}
