@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -68,21 +69,18 @@ func (f *forgeLab) ours(number int) (all []string) {
 
 // answered waits until the one comment of the reconciler holds these words, and
 // returns it.
-func (f *forgeLab) answered(d *daemon, number int, words ...string) string {
+func (f *forgeLab) answered(number int, words ...string) string {
 	f.lab.t.Helper()
 	var ours []string
-	d.until(fmt.Sprintf("a comment on pull request %d that says %q", number, words), func() bool {
-		ours = f.ours(number)
-		if len(ours) == 0 {
+	err := Until(fmt.Sprintf("a comment on pull request %d that says %q", number, words), 5*time.Minute, func() bool {
+		if ours = f.ours(number); len(ours) == 0 {
 			return false
 		}
-		for _, w := range words {
-			if !strings.Contains(ours[0], w) {
-				return false
-			}
-		}
-		return true
+		return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(ours[0], w) })
 	})
+	if err != nil {
+		f.lab.t.Fatalf("%v\n%s", err, strings.Join(ours, "\n----\n"))
+	}
 	if len(ours) != 1 {
 		f.lab.t.Errorf("%d comments:\n%s", len(ours), strings.Join(ours, "\n----\n"))
 	}
@@ -130,20 +128,20 @@ func TestPullRequestsAreAnsweredOnARealForge(t *testing.T) {
 
 	t.Run("a change of log_level is answered, and followed until it is applied", func(t *testing.T) {
 		p := f.proposes("level", l.spec("  log_level: warn\n  ui: true"), "log less")
-		text := f.answered(d, p.Number, "log_level", `"debug" → "warn"`, "3 of 3 nodes to change; 0 restart, 3 reload only")
+		text := f.answered(p.Number, "log_level", `"debug" → "warn"`, "3 of 3 nodes to change; 0 restart, 3 reload only")
 		f.status(d, p.Head.Sha, "reconciler/plan", "success 3 of 3 nodes to change")
 		// a new push, in place
 		f.Edit(f.ada, f.project, "level", "level", clusterFile, l.spec("  log_level: error\n  ui: true"), "log even less")
-		f.answered(d, p.Number, `"debug" → "error"`, "Earlier plans (1)")
+		f.answered(p.Number, `"debug" → "error"`, "Earlier plans (1)")
 		// the base moves
 		f.Edit(f.ada, f.project, "main", "main", "README.md", "# a fleet\n", "say what it is")
 		base := f.tip()
-		f.answered(d, p.Number, "merged into "+base[:12])
+		f.answered(p.Number, "merged into "+base[:12])
 		if same := f.ours(p.Number)[0]; same == text {
 			t.Error("the comment is the first one still")
 		}
 		f.Gitea.Merge(f.ada, f.project, p.Number, "merge")
-		f.answered(d, p.Number, "✅", "applied in 1 of 1 cluster", "The plan as it was merged")
+		f.answered(p.Number, "✅", "applied in 1 of 1 cluster", "The plan as it was merged")
 		f.status(d, f.tip(), "reconciler/rollout", "success applied")
 		if page := f.Page(f.project, p.Number); !strings.Contains(page, "applied in 1 of 1 cluster") || strings.Contains(page, "reconciler:data") {
 			t.Error("the page does not show the comment as it should")
@@ -156,10 +154,10 @@ func TestPullRequestsAreAnsweredOnARealForge(t *testing.T) {
 		f.Edit(f.ada, f.project, "main", "upgrade", "vault.lock", releases.Lock, "lock 1.21.1")
 		f.Edit(f.ada, f.project, "upgrade", "upgrade", clusterFile, l.spec("  log_level: error\n  ui: true"), "Vault 1.21.1")
 		p := f.Gitea.Open(f.ada, f.project, "upgrade", "Vault 1.21.1")
-		f.answered(d, p.Number, "3 restart", "1.21.0 → 1.21.1", "(leader, last)", "Reverting does not undo this")
+		f.answered(p.Number, "3 restart", "1.21.0 → 1.21.1", "(leader, last)", "Reverting does not undo this")
 		f.keep(t, "upgrade.html", p.Number)
 		f.Gitea.Merge(f.ada, f.project, p.Number, "squash")
-		f.answered(d, p.Number, "✅", "applied in 1 of 1 cluster")
+		f.answered(p.Number, "✅", "applied in 1 of 1 cluster")
 		f.status(d, f.tip(), "reconciler/rollout", "success applied")
 		l.serves()
 	})
@@ -176,7 +174,7 @@ func TestPullRequestsAreAnsweredOnARealForge(t *testing.T) {
 		}()
 		spec := strings.Replace(l.spec("  log_level: error\n  ui: true"), "{name: node-2, address: 10.77.0.12,", "{name: node-2, address: 10.77.0.12, ssh: {address: 10.77.0.1, port: 2222},", 1)
 		p := f.proposes("elsewhere", spec, "node-2 moves")
-		f.answered(d, p.Number, "Not looked at: node-2", "nothing connects there before the merge")
+		f.answered(p.Number, "Not looked at: node-2", "nothing connects there before the merge")
 		turns := d.turns()
 		d.until("more turns", func() bool { return d.turns() > turns+3 })
 		select {
@@ -189,18 +187,18 @@ func TestPullRequestsAreAnsweredOnARealForge(t *testing.T) {
 	t.Run("hostile texts and secrets", func(t *testing.T) {
 		const secret = "hvs.CAESIJ6rcanaryCanaryCanary0123456789canary"
 		p := f.proposes("hostile", l.spec("  log_level: error\n  ui: true\n  cluster_name: \"```</details>@ada <img src=x onerror=alert(1)> <!-- reconciler:end -->\""), "hostile")
-		f.answered(d, p.Number, "cluster_name")
+		f.answered(p.Number, "cluster_name")
 		if page := f.Page(f.project, p.Number); strings.Contains(page, "<img src=x") {
 			t.Error("the page holds an element that a pull request brought")
 		}
 		p = f.proposes("secret", l.spec("  log_level: error\n  ui: true\nenvironment_file: {VAULT_TOKEN: "+secret+"}"), "a secret")
-		text := f.answered(d, p.Number, "🔴")
+		text := f.answered(p.Number, "🔴")
 		f.status(d, p.Head.Sha, "reconciler/plan", "failure")
 		if strings.Contains(text, secret[:20]) || strings.Contains(d.Stderr(), secret[:20]) {
 			t.Error("the secret is repeated")
 		}
 		p = f.proposes("mistake", l.spec("  log_level: error\n  ui: true\nlisten: 8200"), "a mistake")
-		f.answered(d, p.Number, "clusters/prod/cluster.yaml:", "unknown key")
+		f.answered(p.Number, "clusters/prod/cluster.yaml:", "unknown key")
 		f.status(d, p.Head.Sha, "reconciler/plan", "failure 1 error")
 	})
 
@@ -221,12 +219,12 @@ func TestPullRequestsAreAnsweredOnARealForge(t *testing.T) {
 		}
 
 		f.Say(f.mallory, f.project, docs.Number, "/reconciler hold prod because I can")
-		f.answered(d, docs.Number, "only who may write to the repo is heard")
+		f.answered(docs.Number, "only who may write to the repo is heard")
 		f.Say(f.ada, f.project, docs.Number, "/reconciler hold prod the network is worked on")
-		f.answered(d, docs.Number, "held, until /reconciler resume prod")
+		f.answered(docs.Number, "held, until /reconciler resume prod")
 		l.want(l.run(5, "plan").Stdout, "held by ada on pull request", "the network is worked on")
 		f.Say(f.ada, f.project, docs.Number, "/reconciler resume prod it is over")
-		f.answered(d, docs.Number, "resumed")
+		f.answered(docs.Number, "resumed")
 		l.inSync()
 	})
 	d.ends(0)

@@ -29,8 +29,10 @@ func Between(old, fresh desired.Cluster, now time.Time) Plan {
 }
 
 // Asked are looks that were made for one spec, as far as anybody can say what they
-// had seen had they asked for what another names as well: it is not there. What
-// could not be read stays Unknown.
+// had seen had they been made for another: what that one names besides is not there,
+// and the configuration is that of the one that it was made for where its digest says
+// so, because a look does not read what it knows. What could not be read stays
+// Unknown.
 func Asked(have []actual.Node, old, fresh desired.Cluster) []actual.Node {
 	out := slices.Clone(have)
 	for i := range out {
@@ -51,8 +53,30 @@ func Asked(have []actual.Node, old, fresh desired.Cluster) []actual.Node {
 			copied.Opens = with(copied.Opens, b.Audit.Opens)
 			n.Audit = &copied
 		}
+		before, _ := old.Node(n.Name)
+		configured(n, before, old.Service.ConfigPath)
 	}
 	return out
+}
+
+// configured fills the configuration of files and process where they are of the
+// digest that a spec gives them.
+func configured(n *actual.Node, want desired.Node, path string) {
+	i := slices.IndexFunc(want.Puts, func(p desired.Put) bool { return p.Path == path })
+	if i < 0 {
+		return
+	}
+	digest := want.Puts[i].Digest
+	if f := n.Files[path]; f.Digest == digest && f.Config == nil {
+		f.Config = want.Config
+		n.Files[path] = f
+	}
+	if n.Process == nil || n.Process.Mark == nil || n.Process.Mark.Config != nil || n.Process.Mark.Files[path] != digest {
+		return
+	}
+	process, mark := *n.Process, *n.Process.Mark
+	mark.Config, process.Mark = want.Config, &mark
+	n.Process = &process
 }
 
 // with adds what a map that was read does not have; one that was not is Unknown.

@@ -51,6 +51,30 @@ func TestBetweenTwoSpecsIsThePlanForNodesOnTheFirst(t *testing.T) {
 	})
 }
 
+// A look does not read a configuration that is the wanted one; what changes to
+// another is told all the same.
+func TestALookThatWasMadeForOneSpecServesAnother(t *testing.T) {
+	s := convergedScene(3)
+	old := convergedScene(3).want
+	if err := s.applyWant([]string{"config", "log_level", `"debug"`}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range s.have {
+		f := s.have[i].Files[configPath]
+		f.Config = nil
+		s.have[i].Files[configPath] = f
+		s.have[i].Process.Mark.Config = nil
+	}
+	have := Asked(s.have, old, s.want)
+	if s.have[0].Process.Mark.Config != nil {
+		t.Error("the look itself was changed")
+	}
+	m := Remember(s.memory, s.want, have, s.now)
+	if got, want := whatItDoes(Cluster(s.want, have, m, nil, s.now)), whatItDoes(Between(old, s.want, s.now)); !slices.Equal(got, want) || len(got) != 3 {
+		t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
 // whatItDoes are a plan's acts and changes, in order.
 func whatItDoes(p Plan) []string {
 	var lines []string
