@@ -58,16 +58,17 @@ func checkUser(user string) error {
 	return nil
 }
 
-// checkTeam splits a team's name at its last /.
-func checkTeam(team string) (of, name string, err error) {
-	at := strings.LastIndex(team, "/")
-	if at < 0 || !isName(team[:at]) || !isTeamName(team[at+1:]) {
-		return "", "", fmt.Errorf("%s is no team; give it as org/team", quoted(team))
+func checkTeam(team string) error {
+	parts := strings.Split(team, "/")
+	for i, part := range parts {
+		if !isName(part) && !(i > 0 && isTeamName(part)) {
+			return fmt.Errorf("%s is no team; give it as org/team", quoted(team))
+		}
 	}
-	return team[:at], team[at+1:], nil
+	return nil
 }
 
-// isTeamName is as a name, and may have spaces between words, as on Gitea.
+// isTeamName is as isName, and there may be spaces between words, as on Gitea.
 func isTeamName(text string) bool {
 	return isName(strings.ReplaceAll(text, " ", "-")) && text == strings.TrimSpace(text)
 }

@@ -10,11 +10,13 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/vaultfleet/reconciler/internal/outbound"
+	"github.com/vaultfleet/reconciler/internal/secret"
 )
 
 const (
@@ -34,7 +36,53 @@ type door struct {
 	host    *url.URL
 	maxBody int // of a text that the forge takes, in bytes
 	sign    func(*http.Request) error
+	denied  func() // who we are was not taken; may be nil
 	next    http.RoundTripper
+}
+
+// newDoor leads to the forge of the options, as who they say.
+func newDoor(o Options, host *url.URL) *door {
+	transport := outbound.Transport(o.Roots)
+	transport.MaxIdleConns, transport.IdleConnTimeout = 2, idle
+	d := &door{host: host, maxBody: maxBody(o.Kind), next: transport}
+	d.sign = func(r *http.Request) error { return sign(r, o.Kind, o.Token) }
+	return d
+}
+
+// maxBody is how many bytes of a comment a forge takes. GitHub counts bytes, though
+// its message speaks of 65,536 characters; GitLab counts characters; Gitea has no
+// limit of its own, and gets none that would surprise the others.
+func maxBody(kind Kind) int {
+	if kind == GitHub {
+		return 262_144
+	}
+	return 1_000_000
+}
+
+// sign adds the token, as it is now.
+func sign(r *http.Request, kind Kind, token func() (secret.Bytes, error)) error {
+	held, err := token()
+	if err != nil {
+		return fmt.Errorf("read the forge's token: %w", err)
+	}
+	text := strings.TrimSpace(string(held.Reveal()))
+	if !isToken(text) {
+		return errors.New("the forge's token is empty, or has spaces or lines in it")
+	}
+	switch kind {
+	case GitLab:
+		r.Header.Set("Private-Token", text)
+	case GitHub:
+		r.Header.Set("Authorization", "Bearer "+text)
+	default:
+		r.Header.Set("Authorization", "token "+text)
+	}
+	return nil
+}
+
+// isToken says that a text can be one, and stands in a header as it is.
+func isToken(text string) bool {
+	return text != "" && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
 // client goes through the door.
@@ -57,6 +105,7 @@ func (d *door) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, outbound.Plain(ctx, err, "")
 	}
+	answer.Header.Del("RateLimit-Limit") // client-go of GitLab would have all requests wait by it, however little it says
 	answer.Body, answer.ContentLength = io.NopCloser(bytes.NewReader(content)), int64(len(content))
 	if err := d.judge(answer, content); err != nil {
 		return nil, err
@@ -108,13 +157,37 @@ func (d *door) judge(answer *http.Response, content []byte) error {
 	}
 	kind := answer.Header.Get("Content-Type")
 	switch {
-	case len(content) == 0 && answer.StatusCode != http.StatusNoContent:
+	case len(content) == 0 && answer.StatusCode == http.StatusNoContent:
+		return nil
+	case len(content) == 0:
 		return errEmpty // a client may take it for a list without anything in it
-	case len(content) > 0 && !isJSON(kind):
+	case !isJSON(kind):
 		return fmt.Errorf("it answers with %s, and not as an API does: is the URL that of the forge, and its kind right?", quoted(kind))
+	}
+	if err := wellFormed(content); err != nil {
+		return err
 	}
 	if known != nil {
 		known.etag = answer.Header.Get("ETag")
+	}
+	return nil
+}
+
+// wellFormed takes JSON with something in it: not every client bears a null where it
+// awaits an item of a list.
+func wellFormed(content []byte) error {
+	content = bytes.TrimSpace(content)
+	if !bytes.HasPrefix(content, []byte("[")) {
+		content = slices.Concat([]byte("["), content, []byte("]"))
+	}
+	var items []json.RawMessage
+	if err := json.Unmarshal(content, &items); err != nil {
+		return err
+	}
+	for _, item := range items {
+		if string(item) == "null" {
+			return errEmpty
+		}
 	}
 	return nil
 }
@@ -127,6 +200,9 @@ func isJSON(kind string) bool {
 // refusal says what an answer that is no yes means.
 func (d *door) refusal(answer *http.Response, content []byte, now time.Time) error {
 	status, says := answer.StatusCode, message(content)
+	if status == http.StatusUnauthorized && d.denied != nil {
+		d.denied()
+	}
 	if after, busy := busy(status, answer.Header, says, now); busy {
 		return &BusyError{status, after}
 	}

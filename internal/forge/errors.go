@@ -65,6 +65,15 @@ func refused(err error, status int) bool {
 	return ok && e.status == status
 }
 
+// failure is an error that says what was being done, and what to do about it.
+type failure struct {
+	doing string
+	err   error
+}
+
+func (f *failure) Error() string { return f.doing + ": " + f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
 // failed is an error of a request with what was being done, and with the right that
 // it needs where that may be the cause.
 func failed(err error, right, doing string, args ...any) error {
@@ -72,15 +81,18 @@ func failed(err error, right, doing string, args ...any) error {
 		return nil
 	}
 	doing = fmt.Sprintf(doing, args...)
+	if inner, ok := errors.AsType[*failure](err); ok { // of what had to be done first
+		return &failure{doing, inner}
+	}
 	if no, ok := errors.AsType[*refusal](err); ok {
 		err = meaning(no, right)
 	} else if about, ok := errors.AsType[*url.Error](err); ok {
 		err = about.Err // the address says nothing to a reader
 	}
 	if isShape(err) {
-		return fmt.Errorf("%s: it answers with what is not JSON of this kind (%s); is the URL that of the forge, and its kind right?", doing, shown(err.Error()))
+		err = fmt.Errorf("it answers with what is not JSON of this kind (%s); is the URL that of the forge, and its kind right?", shown(err.Error()))
 	}
-	return fmt.Errorf("%s: %w", doing, err)
+	return &failure{doing, err}
 }
 
 // meaning is what a refusal means to who has to do something about it.

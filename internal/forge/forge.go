@@ -70,7 +70,7 @@ type Comment struct {
 	ID      int64 // above 0
 	Author  string
 	Body    string
-	URL     string // empty on GitLab, which does not tell
+	URL     string // of it on its page
 	Created time.Time
 	Edited  bool // its text, or something of it, was changed later
 	Bot     bool // the forge says that no person wrote it; GitLab says so by the name alone

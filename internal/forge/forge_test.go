@@ -365,7 +365,7 @@ func TestWhatCannotBeAskedIsNotSent(t *testing.T) {
 			"is not a commit's full":  func() error { _, err := c.PullsOf(t.Context(), "HEAD"); return err },
 			`"../../x" is no login`:   func() error { _, err := c.MayWrite(t.Context(), "../../x"); return err },
 			`".." is no login`:        func() error { _, err := c.InTeam(t.Context(), "..", "acme/ops"); return err },
-			`"ops" is no team`:        func() error { _, err := c.InTeam(t.Context(), "mara", "ops"); return err },
+			`"ops//x" is no team`:     func() error { _, err := c.InTeam(t.Context(), "mara", "ops//x"); return err },
 			`"acme/.." is no team`:    func() error { _, err := c.InTeam(t.Context(), "mara", "acme/.."); return err },
 			"0 is no number of a com": func() error { _, err := c.Edit(t.Context(), 7, 0, "x"); return err },
 			`"heart" is no reaction`:  func() error { return c.React(t.Context(), 7, 1, "heart") },

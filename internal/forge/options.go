@@ -53,11 +53,22 @@ func New(o Options) (Client, error) {
 	case o.App != nil && o.Kind != GitHub:
 		return nil, fmt.Errorf("an app is something of github; give a token of an account on %s", o.Kind)
 	}
-	c := newCore(o, at)
-	if o.Kind == Gitea || o.Kind == Forgejo {
-		return newGitea(c, o.Repo), nil
+	d := newDoor(o, at)
+	c := &client{maxBody: d.maxBody, kept: map[string][]page{}}
+	switch o.Kind {
+	case GitHub:
+		c.dialect, err = newGitHub(d, o)
+	case GitLab:
+		c.dialect, err = newGitLab(d, o.Repo)
+	case Gitea, Forgejo:
+		c.dialect = newGitea(d, o.Repo)
+	default:
+		return nil, fmt.Errorf("kind %s is not known; give github, gitlab, gitea or forgejo", quoted(string(o.Kind)))
 	}
-	return nil, fmt.Errorf("kind %q is not known; give github, gitlab, gitea or forgejo", o.Kind)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // place is where a forge's API is: without a / at its end, and for Gitea and GitLab

@@ -33,6 +33,9 @@ type dialect struct {
 func dialects() []dialect {
 	authorization := func(h http.Header) string { return h.Get("Authorization") }
 	return []dialect{
+		{forge.GitHub, "acme/fleet", "github", "/api/v3/repos/acme/fleet/issues/7/comments", "/api/v3/repos/acme/fleet/statuses/" + head, authorization},
+		{forge.GitLab, "acme/ops/fleet", "gitlab", "/api/v4/projects/acme%2Fops%2Ffleet/merge_requests/7/notes", "/api/v4/projects/acme%2Fops%2Ffleet/statuses/" + head,
+			func(h http.Header) string { return h.Get("Private-Token") }},
 		{forge.Gitea, "acme/fleet", "gitea", "/api/v1/repos/acme/fleet/issues/7/comments", "/api/v1/repos/acme/fleet/statuses/" + head, authorization},
 		{forge.Forgejo, "acme/fleet", "gitea", "/api/v1/repos/acme/fleet/issues/7/comments", "/api/v1/repos/acme/fleet/statuses/" + head, authorization},
 	}
@@ -62,7 +65,7 @@ type asked struct {
 }
 
 // serve gives a dialect's answers. A request that was not recorded fails the test.
-func serve(t *testing.T, d dialect) *server {
+func serve(t testing.TB, d dialect) *server {
 	archive, err := txtar.ParseFile(filepath.Join("testdata", d.record+".txtar"))
 	must(t, err)
 	answers := map[string][]byte{}
@@ -95,6 +98,9 @@ func (s *server) note(r *http.Request) string {
 	if page := r.URL.Query().Get("page"); page != "" && page != "1" {
 		what += " page=" + page
 	}
+	if user := r.URL.Query().Get("username"); user != "" {
+		what += " username=" + user
+	}
 	body, _ := io.ReadAll(r.Body)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -107,6 +113,20 @@ func (s *server) all() []asked {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]asked(nil), s.asked...)
+}
+
+// bytes are those of all answers until now, without their headers.
+func (s *server) bytes() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sent
+}
+
+// canned is a client of a server that gives one answer to everything.
+func canned(t testing.TB, d dialect, status int, body, after string) forge.Client {
+	s := &server{Server: httptest.NewServer(answering(status, jsonKind, body, "Retry-After", after))}
+	t.Cleanup(s.Close)
+	return s.open(t, d)
 }
 
 // counting counts what a server sends, and sees that something was.
