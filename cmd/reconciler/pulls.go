@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -262,7 +263,8 @@ func forgeOf(f settings.Forge) (forge.Client, error) {
 	}
 	o := forge.Options{Kind: forge.Kind(f.Kind), URL: f.URL, Repo: f.Project, Roots: roots}
 	if f.App.KeyFile != "" {
-		o.App = &forge.App{}
+		o.App = &forge.App{ID: strconv.FormatInt(f.App.ID, 10), Installation: f.App.Installation,
+			Key: func() (secret.Bytes, error) { return secret.ReadFile(f.App.KeyFile) }}
 	} else {
 		o.Token = func() (secret.Bytes, error) { return secret.ReadFile(f.TokenFile) }
 	}

@@ -37,6 +37,7 @@ type forgery struct {
 	writes   int // comments written and edited, statuses set
 	reads    int
 	onPull   func() // before a pull request is read again
+	most     int    // bytes of a comment; 0: any
 
 	commit string
 	trees  map[string]fstest.MapFS // by commit
@@ -179,6 +180,9 @@ func (f *forgery) says(number int, who, body string) int64 {
 
 func (f *forgery) Comment(_ context.Context, number int, body string) (forge.Comment, error) {
 	f.writes++
+	if f.most > 0 && len(body) > f.most {
+		return forge.Comment{}, fmt.Errorf("comment: %w", &forge.TooLongError{MaxBody: f.most})
+	}
 	id := f.says(number, us, body)
 	return forge.Comment{ID: id, Author: us, Body: body}, f.err
 }

@@ -265,7 +265,6 @@ func (r *Reviewer) write(ctx context.Context, k *known, p forge.Pull, proposal r
 	if k.id != 0 && saysAll(k.body, n) {
 		return nil
 	}
-	body := compose(marker(r.Identity), n, "", plan, report.Footer(proposal)+"\n"+answers(n.Answers)+history(n.Earlier))
 	now, err := r.Forge.Pull(ctx, p.Number)
 	if err != nil {
 		return err
@@ -273,7 +272,13 @@ func (r *Reviewer) write(ctx context.Context, k *known, p forge.Pull, proposal r
 	if now.Head != p.Head || !now.Open {
 		return ErrMoved
 	}
-	return r.put(ctx, k, p.Number, body, n)
+	below := report.Footer(proposal) + "\n" + answers(n.Answers)
+	err = r.put(ctx, k, p.Number, compose(marker(r.Identity), n, "", plan, below+history(n.Earlier)), n)
+	if long, ok := errors.AsType[*forge.TooLongError](err); ok { // with less of it
+		plan = report.Comment(proposal, min(r.Most, long.MaxBody)/2)
+		err = r.put(ctx, k, p.Number, compose(marker(r.Identity), n, "", plan, below), n)
+	}
+	return err
 }
 
 // saysAll says that a comment tells what a note does.

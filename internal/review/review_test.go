@@ -182,6 +182,16 @@ func TestWhatIsWrongIsToldWithItsPlace(t *testing.T) {
 	}
 }
 
+func TestWhatAForgeFindsTooLongIsSaidInFewerWords(t *testing.T) {
+	f := newForgery(t)
+	f.open(7, "one", edit(t, example(t), prodEU, "version: 1.21.0", "version: 1.21.4"))
+	turn(t, f.reviewer())
+	f.most = len(f.one(t, 7)) - 1
+	delete(f.comments, 7)
+	turn(t, f.reviewer())
+	has(t, f.one(t, 7), "3 of 3 nodes to change")
+}
+
 func TestAPlaintextSecretIsNotRepeated(t *testing.T) {
 	f := newForgery(t)
 	const secret = "hvs.CAESIJ6rcanaryCanaryCanary0123456789canary"
