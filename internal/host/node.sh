@@ -246,7 +246,7 @@ tell_machine() {
 }
 
 tell_names() { # KIND DATABASE NAME…
-	[ $# -gt 2 ] || return
+	[ $# -gt 2 ] || return 0
 	kind=$1
 	shift
 	got=$NL$(getent "$@")
