@@ -17,6 +17,10 @@ func isHash(text string) bool {
 	return (len(text) == 40 || len(text) == 64) && strings.Trim(text, "0123456789abcdef") == ""
 }
 
+// isFork says that a pull request comes from another repository than it goes to. One
+// that is gone, and has no number, was another one.
+func isFork(from, to int64) bool { return from == 0 || from != to }
+
 // isName says that a text can be a login, or the name of a repository, a team or a
 // group, and that it stays one piece of a path.
 func isName(text string) bool {

@@ -147,13 +147,13 @@ func TestOurLoginIsAskedForOnce(t *testing.T) {
 
 func TestAConversationOfManyPagesIsReadWhole(t *testing.T) {
 	each(t, func(t *testing.T, d dialect, s *server, c forge.Client) {
-		s.front = conversation(d, 250)
+		s.set(conversation(d, 250))
 		got, err := c.Comments(t.Context(), 7)
 		must(t, err)
 		if len(got) != 250 || got[0].ID != 1 || got[249].ID != 250 {
 			t.Errorf("%d comments", len(got))
 		}
-		s.front = conversation(d, 2001)
+		s.set(conversation(d, 2001))
 		_, err = c.Comments(t.Context(), 7)
 		says(t, err, "more than 2000 comments", "open another")
 	})
@@ -184,12 +184,12 @@ func conversation(d dialect, many int) http.HandlerFunc {
 func TestAListThatNeverEndsIsLeft(t *testing.T) {
 	each(t, func(t *testing.T, d dialect, s *server, c forge.Client) {
 		first := conversation(d, 1)
-		s.front = func(w http.ResponseWriter, r *http.Request) {
+		s.set(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Link", `<https://elsewhere.example.com/x?page=99>; rel="next"`)
 			w.Header().Set("X-Next-Page", "99")
 			r.URL.RawQuery = ""
 			first(w, r)
-		}
+		})
 		if got, err := c.Comments(t.Context(), 7); err != nil || len(got) != 1 || len(s.all()) > 3 {
 			t.Errorf("%d comments by %d requests, %v", len(got), len(s.all()), err)
 		}
@@ -198,7 +198,7 @@ func TestAListThatNeverEndsIsLeft(t *testing.T) {
 
 func TestATooLongTextIsToldAsThat(t *testing.T) {
 	each(t, func(t *testing.T, _ dialect, s *server, c forge.Client) {
-		s.front = answering(422, jsonKind, `{"message":"Validation Failed","errors":[{"resource":"IssueComment","code":"custom","field":"body","message":"body is too long (maximum is 65536 characters)"}]}`)
+		s.set(answering(422, jsonKind, `{"message":"Validation Failed","errors":[{"resource":"IssueComment","code":"custom","field":"body","message":"body is too long (maximum is 65536 characters)"}]}`))
 		_, err := c.Comment(t.Context(), 7, "a plan")
 		most := is[*forge.TooLongError](t, err).MaxBody
 		says(t, err, "comment on pull request 7", "too long")
@@ -229,7 +229,7 @@ func TestNothingThatWritesIsSentTwice(t *testing.T) {
 		}
 		for fault, front := range fronts {
 			for what, write := range writes {
-				s.front = front
+				s.set(front)
 				before := len(s.all())
 				if err := write(); err == nil {
 					t.Errorf("%s, %s: no error", what, fault)
@@ -256,7 +256,7 @@ func TestAForgeThatAsksForTimeIsBusy(t *testing.T) {
 		"a time that nobody can wait for": {answering(429, jsonKind, `{}`, "Retry-After", "99999999999999999999999"), time.Hour},
 	} {
 		each(t, func(t *testing.T, _ dialect, s *server, client forge.Client) {
-			s.front = c.front
+			s.set(c.front)
 			_, err := client.Pulls(t.Context(), "main")
 			if got := is[*forge.BusyError](t, err).RetryAfter(); got != c.after {
 				t.Errorf("%s: after %v, want %v", name, got, c.after)
@@ -270,13 +270,13 @@ func TestAForgeThatAsksForTimeIsBusy(t *testing.T) {
 
 func TestARefusalSaysWhichRightIsLacking(t *testing.T) {
 	each(t, func(t *testing.T, _ dialect, s *server, c forge.Client) {
-		s.front = answering(403, jsonKind, `{"message":"Resource not accessible\u001b[31m by token"}`)
+		s.set(answering(403, jsonKind, `{"message":"Resource not accessible\u001b[31m by token"}`))
 		_, err := c.Comment(t.Context(), 7, "a plan")
 		says(t, err, "comment on pull request 7", "it needs ", "Resource not accessible·[31m by token")
 		if !errors.Is(err, forge.ErrForbidden) {
 			t.Errorf("%v is not ErrForbidden", err)
 		}
-		s.front = answering(401, jsonKind, `{"message":"401 Unauthorized"}`)
+		s.set(answering(401, jsonKind, `{"message":"401 Unauthorized"}`))
 		_, err = c.Pulls(t.Context(), "main")
 		says(t, err, "has it expired")
 		if !errors.Is(err, forge.ErrForbidden) {
@@ -310,7 +310,7 @@ func TestAnAnswerThatIsNoneIsAnErrorWithAWayOut(t *testing.T) {
 		}, "larger than 8 MiB"},
 	} {
 		each(t, func(t *testing.T, _ dialect, s *server, client forge.Client) {
-			s.front = c.front
+			s.set(c.front)
 			_, err := client.Pulls(t.Context(), "main")
 			if err == nil {
 				t.Fatalf("%s: no error", name)
@@ -325,7 +325,7 @@ func TestTheTokenGoesToNoOtherHost(t *testing.T) {
 		reached := false
 		other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }))
 		defer other.Close()
-		s.front = func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL+"/x", http.StatusFound) }
+		s.set(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL+"/x", http.StatusFound) })
 		_, err := c.Pull(t.Context(), 7)
 		says(t, err, "it redirects to "+other.URL, "give that as the forge's URL")
 		if reached {
@@ -336,23 +336,23 @@ func TestTheTokenGoesToNoOtherHost(t *testing.T) {
 
 func TestARepositoryThatWasRenamedIsReadAndNotWrittenTo(t *testing.T) {
 	each(t, func(t *testing.T, d dialect, s *server, c forge.Client) {
-		s.front = func(w http.ResponseWriter, r *http.Request) {
+		s.set(func(w http.ResponseWriter, r *http.Request) {
 			if strings.HasSuffix(r.URL.Path, "/7") {
 				http.Redirect(w, r, "/new/home", http.StatusMovedPermanently)
 			}
 			if r.URL.Path == "/new/home" {
 				answering(200, jsonKind, `{"number":7,"iid":7,"state":"opened","sha":"`+head+`","head":{"sha":"`+head+`"}}`)(w, r)
 			}
-		}
+		})
 		if p, err := c.Pull(t.Context(), 7); err != nil || p.Head != head {
 			t.Errorf("%+v %v", p, err)
 		}
 		if got := d.signature(s.all()[1].header); !strings.HasSuffix(got, canary) {
 			t.Errorf("where it is now, it is asked as %q", got)
 		}
-		s.front = func(w http.ResponseWriter, r *http.Request) {
+		s.set(func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/new/home", http.StatusTemporaryRedirect)
-		}
+		})
 		_, err := c.Comment(t.Context(), 7, "a plan")
 		says(t, err, "was the repository renamed")
 	})
@@ -418,7 +418,7 @@ func TestANewTokenCountsAtOnceAndNoneIsToldAsThat(t *testing.T) {
 
 func TestForeignTextIsValidUTF8(t *testing.T) {
 	each(t, func(t *testing.T, d dialect, s *server, c forge.Client) {
-		s.front = answering(200, jsonKind, `[{"id":1,"body":"a`+"\xff"+`b","created_at":"2026-11-18T10:00:00Z","updated_at":"2026-11-18T10:00:00Z"}]`)
+		s.set(answering(200, jsonKind, `[{"id":1,"body":"a`+"\xff"+`b","created_at":"2026-11-18T10:00:00Z","updated_at":"2026-11-18T10:00:00Z"}]`))
 		got, err := c.Comments(t.Context(), 7)
 		if err != nil || got[0].Body != "a�b" {
 			t.Errorf("%s: %+v %v", d.kind, got, err)

@@ -203,7 +203,7 @@ func giteaPull(item *sdk.PullRequest) Pull {
 	p := Pull{
 		Number: int(item.Index), Title: item.Title, Author: giteaLogin(item.Poster), URL: item.HTMLURL,
 		Draft: item.Draft, Open: item.State == sdk.StateOpen, Merged: item.HasMerged, Updated: at(item.Updated),
-		Fork: item.Head == nil || item.Base == nil || item.Head.RepoID != item.Base.RepoID, // 0 once the fork is gone
+		Fork: item.Head == nil || item.Base == nil || isFork(item.Head.RepoID, item.Base.RepoID),
 	}
 	if item.Head != nil {
 		p.Head, p.HeadRef = item.Head.Sha, item.Head.Ref

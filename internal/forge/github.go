@@ -164,7 +164,7 @@ func gitHubPull(item *github.PullRequest) Pull {
 		Head: head.GetSHA(), HeadRef: head.GetRef(), Base: base.GetSHA(), BaseRef: base.GetRef(),
 		Draft: item.GetDraft(), Open: item.GetState() == "open", Merged: item.GetMerged() || !item.GetMergedAt().IsZero(),
 		Updated: item.GetUpdatedAt().Time,
-		Fork:    head.GetRepo().GetID() != base.GetRepo().GetID(), // 0 once the fork is gone
+		Fork:    isFork(head.GetRepo().GetID(), base.GetRepo().GetID()),
 	}
 	if p.Merged {
 		p.MergedCommit = item.GetMergeCommitSHA() // until then it is one that was made to see whether it can be merged

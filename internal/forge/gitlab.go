@@ -283,7 +283,7 @@ func gitLabPull(item *gitlab.BasicMergeRequest) Pull {
 	p := Pull{
 		Number: int(item.IID), Title: item.Title, URL: item.WebURL, Head: item.SHA, HeadRef: item.SourceBranch, BaseRef: item.TargetBranch,
 		Draft: item.Draft, Open: item.State == "opened" || item.State == "locked", // locked: it is being merged
-		Merged: item.State == "merged", Fork: item.SourceProjectID != item.TargetProjectID, Updated: at(item.UpdatedAt),
+		Merged: item.State == "merged", Fork: isFork(item.SourceProjectID, item.TargetProjectID), Updated: at(item.UpdatedAt),
 	}
 	if item.Author != nil {
 		p.Author = item.Author.Username

@@ -39,7 +39,7 @@ func TestGitHubAndGitLabAreAskedOnlyForWhatChanged(t *testing.T) {
 		_, s, c := only(t, kind)
 		first, err := c.Pulls(t.Context(), "main")
 		must(t, err)
-		s.front = unchanged
+		s.set(unchanged)
 		sent := s.bytes()
 		second, err := c.Pulls(t.Context(), "main")
 		must(t, err)
@@ -61,9 +61,18 @@ func unchanged(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+func TestAPullRequestFromARepositoryThatIsGoneIsFromAFork(t *testing.T) {
+	each(t, func(t *testing.T, _ dialect, s *server, c forge.Client) {
+		s.set(answering(200, jsonKind, `{"number":7,"iid":7,"state":"opened","sha":"`+head+`","source_project_id":null,"head":{"sha":"`+head+`","repo":null},"base":{"ref":"main"}}`))
+		if p, err := c.Pull(t.Context(), 7); err != nil || !p.Fork {
+			t.Errorf("%+v %v", p, err)
+		}
+	})
+}
+
 func TestA304ThatNobodyAskedForIsNoList(t *testing.T) {
 	each(t, func(t *testing.T, _ dialect, s *server, c forge.Client) {
-		s.front = answering(http.StatusNotModified, jsonKind, "")
+		s.set(answering(http.StatusNotModified, jsonKind, ""))
 		if got, err := c.Pulls(t.Context(), "main"); err == nil {
 			t.Errorf("%+v and no error", got)
 		}
@@ -101,14 +110,14 @@ func TestWhoIsBlockedOrNoDeveloperMayNothingOnGitLab(t *testing.T) {
 func TestAStatusThatGitLabHasAlreadyIsSet(t *testing.T) {
 	_, s, c := only(t, forge.GitLab)
 	now := "pending"
-	s.front = func(w http.ResponseWriter, r *http.Request) {
+	s.set(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.Method == http.MethodPost:
 			answering(400, jsonKind, `{"message":{"status":["Cannot transition status via :enqueue from :`+now+`"]}}`)(w, r)
 		default:
 			answering(200, jsonKind, `[{"id":1,"name":"reconciler/plan","status":"failed"},{"id":2,"name":"reconciler/plan","status":"`+now+`"},{"id":3,"name":"other","status":"success"}]`)(w, r)
 		}
-	}
+	})
 	status := forge.Status{Context: "reconciler/plan", State: forge.Pending}
 	must(t, c.SetStatus(t.Context(), head, status))
 	now = "canceled"
@@ -117,12 +126,12 @@ func TestAStatusThatGitLabHasAlreadyIsSet(t *testing.T) {
 
 func TestAReactionThatGitLabHasAlreadyIsThere(t *testing.T) {
 	_, s, c := only(t, forge.GitLab)
-	s.front = answering(404, jsonKind, `{"message":"404 Award Emoji Name has already been taken Not Found"}`)
+	s.set(answering(404, jsonKind, `{"message":"404 Award Emoji Name has already been taken Not Found"}`))
 	must(t, c.React(t.Context(), 7, 71, forge.Down))
 	if got := s.all()[0].body; !strings.Contains(got, "thumbsdown") {
 		t.Errorf("sent %s", got)
 	}
-	s.front = answering(404, jsonKind, `{"message":"404 Not found"}`)
+	s.set(answering(404, jsonKind, `{"message":"404 Not found"}`))
 	if err := c.React(t.Context(), 7, 71, forge.Down); !errors.Is(err, forge.ErrNotFound) {
 		t.Errorf("%v", err)
 	}
@@ -130,11 +139,11 @@ func TestAReactionThatGitLabHasAlreadyIsThere(t *testing.T) {
 
 func TestAnApprovalThatGitLabGivesNoTimeForIsOfNoKnownHead(t *testing.T) {
 	_, s, c := only(t, forge.GitLab)
-	s.front = func(w http.ResponseWriter, r *http.Request) {
+	s.set(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/approvals") {
 			answering(200, jsonKind, `{"approved_by":[null,{"user":null},{"user":{"username":"mara"}}]}`)(w, r)
 		}
-	}
+	})
 	got, err := c.Reviews(t.Context(), 7)
 	must(t, err)
 	same(t, []forge.Review{{Author: "mara", Approved: true}}, got)
@@ -151,13 +160,13 @@ func TestANoteOnGitLabHasTheAddressOnItsPage(t *testing.T) {
 
 func TestAPageOfNotesByGitLabItselfDoesNotEndTheConversation(t *testing.T) {
 	_, s, c := only(t, forge.GitLab)
-	s.front = func(w http.ResponseWriter, r *http.Request) {
+	s.set(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Query().Get("page") == "2" {
 			answering(200, jsonKind, `[{"id":2,"body":"a person's"}]`)(w, r)
 			return
 		}
 		answering(200, jsonKind, `[{"id":1,"body":"added 1 commit","system":true}]`, "X-Next-Page", "2")(w, r)
-	}
+	})
 	if got, err := c.Comments(t.Context(), 7); err != nil || len(got) != 1 || got[0].ID != 2 {
 		t.Errorf("%+v %v", got, err)
 	}
@@ -166,7 +175,7 @@ func TestAPageOfNotesByGitLabItselfDoesNotEndTheConversation(t *testing.T) {
 func TestAServerThatDoesNotPageIsReadWholeByItsTotal(t *testing.T) {
 	for name, total := range map[string]string{"with a total": "250", "without": ""} {
 		_, s, c := only(t, forge.Gitea)
-		s.front = func(w http.ResponseWriter, r *http.Request) { // as before Gitea 1.26: all at every page
+		s.set(func(w http.ResponseWriter, r *http.Request) { // all at every page
 			w.Header().Set("Content-Type", jsonKind)
 			if total != "" {
 				w.Header().Set("X-Total-Count", total)
@@ -176,7 +185,7 @@ func TestAServerThatDoesNotPageIsReadWholeByItsTotal(t *testing.T) {
 				list = append(list, map[string]any{"id": id + 1, "body": "x", "created_at": "2026-11-18T10:00:00Z", "updated_at": "2026-11-18T10:00:00Z"})
 			}
 			_ = json.NewEncoder(w).Encode(list)
-		}
+		})
 		if got, err := c.Comments(t.Context(), 7); err != nil || len(got) != 250 || len(s.all()) > 2 {
 			t.Errorf("%s: %d comments by %d requests, %v", name, len(got), len(s.all()), err)
 		}
@@ -280,7 +289,7 @@ func newApp(t *testing.T, expire time.Duration, pemOf func(*rsa.PrivateKey) []by
 	must(t, err)
 	d, s, _ := only(t, forge.GitHub)
 	a := &appServer{key: key, expire: expire}
-	s.front = a.answer(t)
+	s.set(a.answer(t))
 	c, err := forge.New(forge.Options{Kind: d.kind, URL: s.URL, Repo: d.repo, App: &forge.App{
 		ID: "7", Key: func() (secret.Bytes, error) { return secret.Of(pemOf(key)), nil },
 	}})
@@ -336,12 +345,12 @@ func TestATokenOfAnAppThatWasTakenBackIsRenewedAtTheNextRequest(t *testing.T) {
 	a, s, c := newApp(t, time.Hour, pkcs1)
 	_, err := c.Pull(t.Context(), 7)
 	must(t, err)
-	usual := s.front
-	s.front = answering(401, jsonKind, `{"message":"Bad credentials"}`)
+	usual := s.before()
+	s.set(answering(401, jsonKind, `{"message":"Bad credentials"}`))
 	if _, err := c.Pull(t.Context(), 7); !errors.Is(err, forge.ErrForbidden) {
 		t.Errorf("%v", err)
 	}
-	s.front = usual
+	s.set(usual)
 	_, err = c.Pull(t.Context(), 7)
 	must(t, err)
 	if n := a.given.Load(); n != 2 {
@@ -351,7 +360,7 @@ func TestATokenOfAnAppThatWasTakenBackIsRenewedAtTheNextRequest(t *testing.T) {
 
 func TestAnAppThatMayNotIsToldWhatItNeeds(t *testing.T) {
 	_, s, c := newApp(t, time.Hour, pkcs1)
-	s.front = answering(404, jsonKind, `{"message":"Not Found"}`)
+	s.set(answering(404, jsonKind, `{"message":"Not Found"}`))
 	_, err := c.Pulls(t.Context(), "main")
 	says(t, err, "list pull requests: get a token for the app 7")
 	if !errors.Is(err, forge.ErrNotFound) {
@@ -369,7 +378,7 @@ func TestAnAppThatMayNotIsToldWhatItNeeds(t *testing.T) {
 
 func TestGitHubSaysWhichPermissionsWouldDo(t *testing.T) {
 	_, s, c := only(t, forge.GitHub)
-	s.front = answering(403, jsonKind, `{"message":"Resource not accessible by integration"}`, "X-Accepted-GitHub-Permissions", "statuses=write")
+	s.set(answering(403, jsonKind, `{"message":"Resource not accessible by integration"}`, "X-Accepted-GitHub-Permissions", "statuses=write"))
 	says(t, c.SetStatus(t.Context(), head, forge.Status{Context: "x", State: forge.Success}), "Commit statuses: write", "the forge says statuses=write")
 }
 
@@ -418,7 +427,7 @@ func BenchmarkUnchangedPulls(b *testing.B) {
 			_, err := c.Pulls(b.Context(), "main")
 			must(b, err)
 			if d.kind == forge.GitHub || d.kind == forge.GitLab {
-				s.front = unchanged
+				s.set(unchanged)
 			}
 			sent, asked := s.bytes(), len(s.all())
 			b.ReportAllocs()

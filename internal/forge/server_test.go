@@ -50,9 +50,9 @@ const (
 // server answers with what was recorded, and notes what it is asked.
 type server struct {
 	*httptest.Server
-	front http.HandlerFunc // before what was recorded: it may write an answer of its own
 
 	mu    sync.Mutex
+	front http.HandlerFunc // before what was recorded: it may write an answer of its own
 	asked []asked
 	sent  int // bytes of its answers
 }
@@ -76,8 +76,8 @@ func serve(t testing.TB, d dialect) *server {
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		what := s.note(r)
 		counted := &counting{ResponseWriter: w, server: s}
-		if s.front != nil {
-			if s.front(counted, r); counted.written {
+		if front := s.before(); front != nil {
+			if front(counted, r); counted.written {
 				return
 			}
 		}
@@ -91,6 +91,19 @@ func serve(t testing.TB, d dialect) *server {
 	}))
 	t.Cleanup(s.Close)
 	return s
+}
+
+// set has requests answered by front from now on, as far as it does.
+func (s *server) set(front http.HandlerFunc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.front = front
+}
+
+func (s *server) before() http.HandlerFunc {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.front
 }
 
 func (s *server) note(r *http.Request) string {
