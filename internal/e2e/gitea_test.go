@@ -28,7 +28,7 @@ func newForgeLab(t *testing.T) *forgeLab {
 	f.ada, f.bot, f.mallory = f.Account("ada"), f.Account("reconciler-bot"), f.Account("mallory")
 	f.Do(f.ada, "POST", "/orgs", map[string]any{"username": "acme", "visibility": "public"}, nil)
 	f.Do(f.ada, "POST", "/orgs/acme/repos", map[string]any{"name": "fleet", "default_branch": "main"}, nil)
-	f.Do(f.ada, "PUT", "/repos/acme/fleet/collaborators/reconciler-bot", map[string]any{"permission": "write"}, nil)
+	f.Do(f.ada, "PUT", "/repos/acme/fleet/collaborators/reconciler-bot", map[string]any{"permission": "admin"}, nil)
 	var team struct{ ID int }
 	f.Do(f.ada, "POST", "/orgs/acme/teams", map[string]any{"name": "vault-ops", "permission": "read", "units": []string{"repo.code"}}, &team)
 	f.Do(f.ada, "PUT", fmt.Sprintf("/teams/%d/members/ada", team.ID), nil, nil)

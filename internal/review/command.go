@@ -2,6 +2,7 @@ package review
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -98,6 +99,9 @@ func (r *Reviewer) hear(ctx context.Context, k *known, me string, p forge.Pull, 
 func (r *Reviewer) obey(ctx context.Context, p forge.Pull, who string, c command) (words string, did bool, err error) {
 	const help = "write /reconciler plan, /reconciler hold CLUSTER WHY, or /reconciler resume CLUSTER WHY"
 	may, err := r.Forge.MayWrite(ctx, who)
+	if errors.Is(err, forge.ErrForbidden) {
+		return "the reconciler's account may not ask the forge who may write here, so nobody is heard", false, nil
+	}
 	if err != nil {
 		return "", false, err
 	}
@@ -127,6 +131,9 @@ func (r *Reviewer) obey(ctx context.Context, p forge.Pull, who string, c command
 	}
 	for _, team := range teams {
 		in, err := r.Forge.InTeam(ctx, who, team)
+		if errors.Is(err, forge.ErrForbidden) || errors.Is(err, forge.ErrNotFound) {
+			return "the reconciler's account cannot see who is in " + team, false, nil
+		}
 		if err != nil {
 			return "", false, err
 		}
