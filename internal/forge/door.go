@@ -22,7 +22,6 @@ import (
 const (
 	maxAnswer    = 8 << 20 // bytes
 	maxRedirects = 3
-	longestWait  = time.Hour       // that a forge may ask for
 	shortestWait = time.Minute     // after a limit that GitHub gives no time for (its "Best practices for using the REST API")
 	idle         = 2 * time.Minute // for how long a connection waits for the next poll
 	longest      = 2 * time.Minute // that one request may take: a forge may not trickle for ever
@@ -204,7 +203,7 @@ func (d *door) refusal(answer *http.Response, content []byte, now time.Time) err
 		d.denied()
 	}
 	if after, busy := busy(status, answer.Header, says, now); busy {
-		return &BusyError{status, after}
+		return &outbound.BusyError{Status: status, After: after}
 	}
 	lower := strings.ToLower(says)
 	if status == http.StatusRequestEntityTooLarge ||
@@ -218,7 +217,7 @@ func (d *door) refusal(answer *http.Response, content []byte, now time.Time) err
 // 403 as well: with Retry-After, with nothing remaining until X-RateLimit-Reset, or
 // in words alone ("Rate limits for the REST API").
 func busy(status int, header http.Header, says string, now time.Time) (after time.Duration, yes bool) {
-	after = wait(header.Get("Retry-After"), now)
+	after = outbound.RetryAfter(header.Get("Retry-After"), now)
 	if after == 0 && header.Get("X-RateLimit-Remaining") == "0" {
 		after = until(header.Get("X-RateLimit-Reset"), now)
 	}
@@ -237,26 +236,13 @@ func busy(status int, header http.Header, says string, now time.Time) (after tim
 	return 0, false
 }
 
-// wait is how long Retry-After asks for (RFC 9110 §10.2.3), 0 where it says
-// nothing of use.
-func wait(header string, now time.Time) time.Duration {
-	var d time.Duration
-	seconds, err := strconv.ParseUint(header, 10, 64)
-	if err == nil || errors.Is(err, strconv.ErrRange) {
-		d = time.Duration(min(seconds, uint64(longestWait/time.Second))) * time.Second
-	} else if at, err := http.ParseTime(header); err == nil {
-		d = at.Sub(now)
-	}
-	return max(0, min(d, longestWait))
-}
-
 // until is how long it is to a time in seconds since 1970, 0 where it is none.
 func until(header string, now time.Time) time.Duration {
 	at, err := strconv.ParseInt(header, 10, 64)
 	if err != nil || at <= now.Unix() {
 		return 0
 	}
-	return time.Duration(min(at-now.Unix(), int64(longestWait/time.Second))) * time.Second
+	return time.Duration(min(at-now.Unix(), int64(outbound.LongestWait/time.Second))) * time.Second
 }
 
 // message is what a forge says in an answer that is no yes: GitHub and Gitea have

@@ -28,22 +28,6 @@ func (e *TooLongError) Error() string {
 	return fmt.Sprintf("the text is too long; at most %d bytes are taken", e.MaxBody)
 }
 
-// BusyError says that a forge asks to be left alone for a while.
-type BusyError struct {
-	Status int
-	After  time.Duration // zero: it does not say for how long
-}
-
-func (e *BusyError) Error() string {
-	if e.After == 0 {
-		return fmt.Sprintf("%d %s", e.Status, http.StatusText(e.Status))
-	}
-	return fmt.Sprintf("%d %s; it asks to be left alone for %v", e.Status, http.StatusText(e.Status), e.After)
-}
-
-// RetryAfter is how long to wait, if the forge says it.
-func (e *BusyError) RetryAfter() time.Duration { return e.After }
-
 // refusal is an answer that says no.
 type refusal struct {
 	status int

@@ -6,7 +6,7 @@ import (
 )
 
 // Client asks one repository's forge. Its methods may be called from several
-// goroutines. Their errors are, where somebody may want to know: a [*BusyError], a
+// goroutines. Their errors are, where somebody may want to know: a [outbound.BusyError], a
 // [*TooLongError], [ErrNotFound], [ErrForbidden].
 type Client interface {
 	// Me is the login of our account, asked for once.

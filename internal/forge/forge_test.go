@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/vaultfleet/reconciler/internal/forge"
+	"github.com/vaultfleet/reconciler/internal/outbound"
 )
 
 func TestEveryForgeTellsOfOpenPullRequestsOfABranchByNumber(t *testing.T) {
@@ -258,7 +259,7 @@ func TestAForgeThatAsksForTimeIsBusy(t *testing.T) {
 		each(t, func(t *testing.T, _ dialect, s *server, client forge.Client) {
 			s.set(c.front)
 			_, err := client.Pulls(t.Context(), "main")
-			if got := is[*forge.BusyError](t, err).RetryAfter(); got != c.after {
+			if got := is[*outbound.BusyError](t, err).RetryAfter(); got != c.after {
 				t.Errorf("%s: after %v, want %v", name, got, c.after)
 			}
 			if n := len(s.all()); n != 1 {

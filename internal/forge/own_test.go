@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/vaultfleet/reconciler/internal/forge"
+	"github.com/vaultfleet/reconciler/internal/outbound"
 	"github.com/vaultfleet/reconciler/internal/secret"
 )
 
@@ -409,7 +410,7 @@ func FuzzAnswers(f *testing.F) {
 			}
 			_, _ = c.Reviews(t.Context(), 7)
 			_, _ = c.Comment(t.Context(), 7, "x")
-			if busy, ok := errors.AsType[*forge.BusyError](c.SetStatus(t.Context(), head, forge.Status{Context: "x", State: forge.Error})); ok && (busy.After < 0 || busy.After > time.Hour) {
+			if busy, ok := errors.AsType[*outbound.BusyError](c.SetStatus(t.Context(), head, forge.Status{Context: "x", State: forge.Error})); ok && (busy.After < 0 || busy.After > time.Hour) {
 				t.Errorf("%s: after %v", d.kind, busy.After)
 			}
 			_, _ = c.InTeam(t.Context(), "mara", "acme/ops")

@@ -259,8 +259,8 @@ func (r *Reviewer) write(ctx context.Context, k *known, p forge.Pull, proposal r
 	}
 	plan := report.Comment(proposal, r.Most)
 	n := k.note
-	if print := printOf(plan); n.Head != p.Head || n.Print != print {
-		n = n.supersede(p.Head, print, proposal.Words(), k.diffs.Digests())
+	if print, base := printOf(plan), proposal.Source.Commit; n.Head != p.Head || n.Base != base || n.Print != print {
+		n = n.supersede(p.Head, base, print, proposal.Words(), k.diffs.Digests())
 	}
 	if k.id != 0 && saysAll(k.body, n) {
 		return nil
@@ -284,7 +284,7 @@ func (r *Reviewer) write(ctx context.Context, k *known, p forge.Pull, proposal r
 // saysAll says that a comment tells what a note does.
 func saysAll(body string, n note) bool {
 	told, _ := read(body)
-	return told.Print == n.Print && told.Head == n.Head && slices.Equal(told.Answers, n.Answers)
+	return told.Print == n.Print && told.Head == n.Head && told.Base == n.Base && slices.Equal(told.Answers, n.Answers)
 }
 
 // put writes a comment: ours is edited, and made where there is none.

@@ -114,6 +114,10 @@ func TestAMovedBaseOrNodeIsPlannedAnew(t *testing.T) {
 	f.commit = hash("base")
 	f.look()
 	turn(t, r)
+	f.commit = hash("docs")
+	f.trees[f.commit] = edit(t, example(t), "README.md", "", "more words")
+	turn(t, r)
+	has(t, f.one(t, 7), "merged into "+hash("docs")[:12], `"debug"`)
 	s := f.seen["prod-eu"]
 	s.Have = nil
 	f.seen["prod-eu"] = s

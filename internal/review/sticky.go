@@ -34,6 +34,7 @@ const (
 // note is what a comment remembers.
 type note struct {
 	Head     string            `json:"head"`               // that the plan is of
+	Base     string            `json:"base"`               // that it was merged into
 	Print    string            `json:"print"`              // of what the plan says
 	Words    string            `json:"words"`              // its headline
 	Clusters map[string]string `json:"clusters,omitempty"` // touched → digest of the spec after the merge
@@ -53,12 +54,12 @@ type earlier struct {
 }
 
 // supersede notes a plan of another head or with another result.
-func (n note) supersede(head, print, words string, clusters map[string]string) note {
+func (n note) supersede(head, base, print, words string, clusters map[string]string) note {
 	if n.Head != "" && n.Head != head {
 		n.Earlier = append([]earlier{{n.Head, n.Words}}, n.Earlier...)
 		n.Earlier = n.Earlier[:min(len(n.Earlier), maxEarlier)]
 	}
-	n.Head, n.Print, n.Words, n.Clusters = head, print, words, clusters
+	n.Head, n.Base, n.Print, n.Words, n.Clusters = head, base, print, words, clusters
 	return n
 }
 

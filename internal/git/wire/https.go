@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -21,7 +20,6 @@ const (
 	service      = "git-upload-pack"
 	maxRedirects = 3
 	idle         = 2 * time.Minute // for how long a connection waits for the next poll
-	longestWait  = time.Hour       // that a server may ask for
 )
 
 // Options are how a server is reached.
@@ -215,22 +213,6 @@ func sameHost(next *http.Request, before []*http.Request) error {
 	return nil
 }
 
-// BusyError says that a server asks to be left alone for a while.
-type BusyError struct {
-	Status int
-	After  time.Duration // zero: it does not say for how long
-}
-
-func (e *BusyError) Error() string {
-	if e.After == 0 {
-		return fmt.Sprintf("%d %s", e.Status, http.StatusText(e.Status))
-	}
-	return fmt.Sprintf("%d %s; it asks to be left alone for %v", e.Status, http.StatusText(e.Status), e.After)
-}
-
-// RetryAfter is how long to wait, if the server says it.
-func (e *BusyError) RetryAfter() time.Duration { return e.After }
-
 // statusError is an answer that says no.
 type statusError struct {
 	status int
@@ -250,9 +232,9 @@ func gone(err error) bool {
 
 // refused says what an answer without content means.
 func refused(got *http.Response, loggedIn bool) error {
-	after := wait(got.Header.Get("Retry-After"), time.Now())
+	after := outbound.RetryAfter(got.Header.Get("Retry-After"), time.Now())
 	if after > 0 || got.StatusCode == http.StatusTooManyRequests || got.StatusCode == http.StatusServiceUnavailable {
-		return &BusyError{got.StatusCode, after}
+		return &outbound.BusyError{Status: got.StatusCode, After: after}
 	}
 	e := &statusError{status: got.StatusCode}
 	switch got.StatusCode {
@@ -265,19 +247,6 @@ func refused(got *http.Response, loggedIn bool) error {
 		e.what = ": there is no such repository, or this login may not see it"
 	}
 	return e
-}
-
-// wait is how long Retry-After asks for (RFC 9110 §10.2.3), 0 where it says
-// nothing of use.
-func wait(header string, now time.Time) time.Duration {
-	var d time.Duration
-	seconds, err := strconv.ParseUint(header, 10, 64)
-	if err == nil || errors.Is(err, strconv.ErrRange) {
-		d = time.Duration(min(seconds, uint64(longestWait/time.Second))) * time.Second
-	} else if at, err := http.ParseTime(header); err == nil {
-		d = at.Sub(now)
-	}
-	return max(0, min(d, longestWait))
 }
 
 // answer is what came back.

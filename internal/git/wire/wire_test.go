@@ -14,6 +14,7 @@ import (
 	"unicode"
 
 	"github.com/vaultfleet/reconciler/internal/git/wire"
+	"github.com/vaultfleet/reconciler/internal/outbound"
 )
 
 const branch = "refs/heads/main"
@@ -242,7 +243,7 @@ func TestHowLongABusyServerAsksForIsBounded(t *testing.T) {
 		}))
 		s := wire.NewHTTPS(web.URL, wire.Options{Roots: web.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs})
 		_, err := s.Tip(t.Context(), branch)
-		busy, ok := errors.AsType[*wire.BusyError](err)
+		busy, ok := errors.AsType[*outbound.BusyError](err)
 		if !ok || busy.RetryAfter() != want {
 			t.Errorf("%q: %v", header, err)
 		}
