@@ -155,16 +155,20 @@ permit_path() {
 
 # ---- Reading ----
 
+# NL is what lines begin after.
+NL='
+'
+
 # fact KEY VALUE: one line. What is not plain printable text travels as base64,
 # so no byte of a file name or of a file can end a line or fake one.
 fact() {
 	case $2 in
-	*[!\ -~]*) printf '%s\t~%s\n' "$1" "$(printf '%s' "$2" | base64 | tr -d '\n')" ;;
+	*[!\ -~]*) printf '%s\t~%s\n' "$1" "$(printf '%s' "$2" | base64 -w 0)" ;;
 	*) printf '%s\t=%s\n' "$1" "$2" ;;
 	esac
 }
 # body KEY LIMIT: standard input as one line, cut at LIMIT bytes.
-body() { printf '%s\t~%s\n' "$1" "$(head -c "$2" | base64 | tr -d '\n')"; }
+body() { printf '%s\t~%s\n' "$1" "$(head -c "$2" | base64 -w 0)"; }
 
 # hidden PATH: true when this user cannot tell whether it is there.
 hidden() {
@@ -209,12 +213,16 @@ probe() { # NONCE QUESTION=ANSWER…
 	for p in $config $certificate; do permit_path "$p"; done
 	printf 'begin %s %s\n' "$nonce" "$PROTOCOL"
 	tell_machine
-	tell_accounts
+	# Each list is words of is_name.
+	# shellcheck disable=SC2086
+	tell_names user passwd $users
+	# shellcheck disable=SC2086
+	tell_names group group $groups
 	tell_files
 	[ -z "$service" ] || tell_service
 	[ -z "$data" ] || tell_data
 	[ -z "$audit" ] || tell_audit
-	tell_space
+	[ -z "$free" ] || tell_space
 	for p in $peers; do tell_peer "$p" & done
 	wait
 	printf 'end %s\n' "$nonce"
@@ -222,16 +230,14 @@ probe() { # NONCE QUESTION=ANSWER…
 
 tell_machine() {
 	[ -z "$ROOT" ] || fact root "$ROOT"
-	fact uid "$(id -u)"
+	uid=$(id -u)
+	fact uid "$uid"
 	read -r id <"$ROOT/etc/machine-id" && fact machine-id "$id"
 	boot=/proc/sys/kernel/random/boot_id
 	[ ! -f "$ROOT$boot" ] || boot=$ROOT$boot
 	read -r id <"$boot" && fact boot-id "$id"
-	fact platform "$(uname -s) $(uname -m)"
+	fact platform "$(uname -sm)"
 	fact clock "$(date +%s.%N)"
-	if [ -f "$SELF" ]; then
-		digest=$(sha256sum <"$SELF") && fact script "${digest%% *}"
-	fi
 	[ ! -r "$STATE/epoch" ] || { read -r line <"$STATE/epoch" && fact epoch "$line"; }
 	if [ -e "$CONF/hold" ]; then
 		fact hold-at "$(stat -L -c %Y "$CONF/hold")"
@@ -239,23 +245,22 @@ tell_machine() {
 	fi
 }
 
-tell_accounts() {
-	# Each list is words of is_name.
-	# shellcheck disable=SC2086
-	got=" $([ -z "$users" ] || getent passwd $users | cut -d: -f1 | tr '\n' ' ') "
-	for u in $users; do
-		case $got in *" $u "*) fact "user $u" 1 ;; *) fact "user $u" 0 ;; esac
-	done
-	# shellcheck disable=SC2086
-	got=" $([ -z "$groups" ] || getent group $groups | cut -d: -f1 | tr '\n' ' ') "
-	for u in $groups; do
-		case $got in *" $u "*) fact "group $u" 1 ;; *) fact "group $u" 0 ;; esac
+tell_names() { # KIND DATABASE NAME…
+	[ $# -gt 2 ] || return
+	kind=$1
+	shift
+	got=$NL$(getent "$@")
+	shift
+	for u; do
+		case $got in *"$NL$u:"*) fact "$kind $u" 1 ;; *) fact "$kind $u" 0 ;; esac
 	done
 }
 
-# tell_files tells of all paths with a handful of processes, however many there are.
+# tell_files tells of all paths, and of this script, with a handful of processes,
+# however many there are.
 tell_files() {
 	there='' links='' small=''
+	[ ! -f "$SELF" ] || small=$SELF
 	for p in $files $versions; do
 		[ ! -L "$ROOT$p" ] || links="$links $ROOT$p"
 		if [ -e "$ROOT$p" ]; then
@@ -283,6 +288,7 @@ tell_files() {
 	# shellcheck disable=SC2086
 	[ -z "$small" ] || find -L $small -maxdepth 0 -type f -size -1025k -readable -exec sha256sum {} + |
 		while read -r digest p; do
+			[ "$p" != "$SELF" ] || { fact script "$digest" && continue; }
 			fact "sha ${p#"$ROOT"}" "$digest"
 			case " $have " in *" $digest "*) continue ;; esac
 			case ${p#"$ROOT"} in
@@ -338,7 +344,7 @@ tell_data() {
 # tell_audit asks as Vault's user, without creating anything, and past PAM,
 # which would log each time.
 tell_audit() {
-	if [ "$(id -u)" = 0 ] && [ -z "$ROOT" ]; then
+	if [ "$uid" = 0 ] && [ -z "$ROOT" ]; then
 		id -u "$auditor" >/dev/null 2>&1 || return
 		set -- setpriv --reuid "$auditor" --regid "$(id -g "$auditor")" --init-groups --
 	elif [ -n "$ROOT" ] || [ "$(id -un)" = "$auditor" ]; then
@@ -356,11 +362,20 @@ tell_audit() {
 		done' sh "$ROOT" $audit 2>/dev/null
 }
 
+# nearest PATH: the folder that it is, or that it would be made in.
+nearest() {
+	d=$1
+	while [ -n "$d" ] && [ ! -d "$ROOT$d" ]; do d=${d%/*}; done
+	d=$ROOT${d:-/}
+}
 tell_space() {
+	set --
+	for p in $free; do nearest "$p" && set -- "$@" "$d"; done
+	rooms=$NL$(stat -f -c '%n %a %S' -- "$@" 2>/dev/null)
 	for p in $free; do
-		d=$p
-		while [ -n "$d" ] && [ ! -d "$ROOT$d" ]; do d=${d%/*}; done
-		room=$(stat -f -c '%a %S' -- "$ROOT${d:-/}" 2>/dev/null) && fact "free $p" "$room"
+		nearest "$p"
+		room=${rooms#*"$NL$d "}
+		[ "$room" = "$rooms" ] || fact "free $p" "${room%%"$NL"*}"
 	done
 }
 
@@ -438,8 +453,8 @@ esac
 
 # durable FILE…: on disk before we go on, and so are their names.
 durable() {
-	sync -- "$@"
-	for f; do sync -- "${f%/*}"; done
+	for f; do set -- "$@" "${f%/*}"; done
+	sync -- "$@" # in this order
 }
 # replace PATH: standard input becomes its content, at once and durably.
 replace() {
