@@ -2,9 +2,11 @@ package simvault
 
 import (
 	"bytes"
+	"debug/elf"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strings"
 
@@ -36,7 +38,7 @@ func Release(to io.Writer, version string) error {
 		return err
 	}
 	defer f.Close()
-	if _, err := io.Copy(to, f); err != nil {
+	if _, err := io.Copy(to, io.NewSectionReader(f, 0, loaded(f))); err != nil {
 		return err
 	}
 	end := trailer + version
@@ -45,6 +47,21 @@ func Release(to io.Writer, version string) error {
 	}
 	_, err = io.WriteString(to, end+strings.Repeat(" ", room-len(end)))
 	return err
+}
+
+// loaded is how many bytes of a program it takes to run it. What follows is for
+// debuggers: nobody need move and hash it at every install. Where the program is of
+// another format than ELF, it takes all.
+func loaded(f io.ReaderAt) int64 {
+	program, err := elf.NewFile(f)
+	if err != nil {
+		return math.MaxInt64
+	}
+	var end uint64
+	for _, p := range program.Progs {
+		end = max(end, p.Off+p.Filesz)
+	}
+	return int64(end)
 }
 
 // releaseOf is the version of a release.
