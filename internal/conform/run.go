@@ -209,10 +209,11 @@ func wrapped() fields { return fields{"request_id": nonEmpty, "data": object} }
 // eventually waits for what comes by itself.
 func (r *run) eventually(what string, holds func() bool) { r.within(r.Patience, what, holds) }
 
-// within is eventually with a patience of its own.
+// within is eventually with a patience of its own. What comes soon is seen soon, and
+// what takes long is not asked for all the time: each pause is twice the one before.
 func (r *run) within(patience time.Duration, what string, holds func() bool) {
 	deadline := time.Now().Add(patience)
-	for {
+	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second/2) {
 		before := len(r.findings)
 		if holds() && len(r.findings) == before {
 			return
@@ -226,7 +227,7 @@ func (r *run) within(patience time.Duration, what string, holds func() bool) {
 		r.findings = r.findings[:before]
 		select {
 		case <-r.ctx.Done():
-		case <-time.After(max(20*time.Millisecond, patience/200)):
+		case <-time.After(pause):
 		}
 	}
 }

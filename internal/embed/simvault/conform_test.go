@@ -78,9 +78,12 @@ func (s *alone) Stop(name string) error {
 func (s *alone) Ask(_ context.Context, name, method, path, token string, body any) (conform.Answer, error) {
 	time.Sleep(time.Millisecond) // nothing takes no time
 	for _, p := range s.servers {
-		if err := errors.Join(p.takePart(), s.deceive(p)); err != nil {
+		if err := p.takePart(); err != nil {
 			return conform.Answer{}, err
 		}
+	}
+	if err := s.deceive(); err != nil {
+		return conform.Answer{}, err
 	}
 	p := s.servers[name]
 	if p == nil {
@@ -96,18 +99,22 @@ func (s *alone) Ask(_ context.Context, name, method, path, token string, body an
 	return a, nil
 }
 
-// deceive makes the world of a server what the lie says.
-func (s *alone) deceive(p *process) error {
-	if s.lie.server != nil {
-		s.lie.server(p)
+// deceive makes the world of the servers, which they share, what the lie says.
+func (s *alone) deceive() error {
+	var one *process
+	for _, p := range s.servers {
+		if s.lie.server != nil {
+			s.lie.server(p)
+		}
+		if p.id != "" {
+			one = p
+		}
 	}
-	if s.lie.world == nil {
+	if s.lie.world == nil || one == nil {
 		return nil
 	}
-	return p.with(func(c *cluster) error {
-		if c != nil {
-			s.lie.world(c)
-		}
+	return one.with(func(c *cluster) error {
+		s.lie.world(c)
 		return nil
 	})
 }
