@@ -213,7 +213,7 @@ func (r *run) eventually(what string, holds func() bool) { r.within(r.Patience, 
 // what takes long is not asked for all the time: each pause is twice the one before.
 func (r *run) within(patience time.Duration, what string, holds func() bool) {
 	deadline := time.Now().Add(patience)
-	for pause := 20 * time.Millisecond; ; pause = min(2*pause, patience/30) {
+	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second/2) {
 		before := len(r.findings)
 		if holds() && len(r.findings) == before {
 			return

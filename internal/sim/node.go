@@ -60,6 +60,10 @@ type Node struct {
 
 	rest []stage   // of a call that nobody listens to any more
 	due  time.Time // when the rest is done
+	read struct {  // by the last look: the configuration, which is often the same
+		digest string
+		keys   map[string]string
+	}
 }
 
 func newNode(name, address string) *Node {
@@ -252,7 +256,11 @@ func (n *Node) lookFile(path string, config bool) actual.File {
 	}
 	out := actual.File{Kind: actual.KindFile, Digest: f.Digest(), Owner: f.Owner, Group: f.Group, Mode: f.Mode, Size: int64(len(f.Body)), Mtime: f.Mtime}
 	if config {
-		out.Config, _ = desired.Flatten(f.Body) // what does not parse has no keys
+		if n.read.digest != out.Digest {
+			n.read.digest = out.Digest
+			n.read.keys, _ = desired.Flatten(f.Body) // what does not parse has no keys
+		}
+		out.Config = maps.Clone(n.read.keys)
 	}
 	return out
 }

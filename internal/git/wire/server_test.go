@@ -60,16 +60,20 @@ func (r repository) commit(branch, content string) string {
 	return commit
 }
 
-// crowd gives the repository so many more branches.
+// crowd gives the repository so many more branches, at once: git itself would make a
+// file for each, and pack them then.
 func (r repository) crowd(n int) {
 	r.t.Helper()
 	at := r.git("", "rev-parse", "main")
-	var updates strings.Builder
+	var packed strings.Builder
 	for i := range n {
-		fmt.Fprintf(&updates, "create refs/heads/crowd/%05d %s\n", i, at)
+		fmt.Fprintf(&packed, "%s refs/heads/crowd/%05d\n", at, i)
 	}
-	r.git(updates.String(), "update-ref", "--stdin")
+	must(r.t, os.WriteFile(filepath.Join(r.dir, "packed-refs"), []byte(packed.String()), 0o644))
 	r.git("", "pack-refs", "--all")
+	if got := strings.Count(r.git("", "for-each-ref", "refs/heads/crowd"), "\n") + 1; got != n {
+		r.t.Fatalf("git knows %d of %d branches", got, n)
+	}
 }
 
 // webServer serves a repository by git's own http-backend.
