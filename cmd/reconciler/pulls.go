@@ -58,13 +58,17 @@ func (f *following) answering() (*pulls, error) {
 	if f.only.Path != "." {
 		suffix = " (" + f.only.Path + ")"
 	}
+	known := desired.NewKnown() // most clusters are those of the branch, whatever is proposed
 	p := &pulls{every: f.only.Interval, log: f.log, news: make(chan struct{}, 1), seen: map[string]review.Seen{}}
 	p.Reviewer = review.New(review.Ports{
 		Forge: client, InForce: p.inForce, Seen: p.last, Now: time.Now,
 		Propose: f.propose,
-		Load:    func(tree fs.FS) (desired.Fleet, error) { return f.judged(desired.Load(tree, loadOptions())), nil },
-		Since:   f.since,
-		Hold:    f.holdBy, Resume: f.resumeBy,
+		Load: func(tree fs.FS) (desired.Fleet, error) {
+			fleet, err := loadTree(tree.(*git.Tree), known) // as propose gave it
+			return f.judged(fleet), err
+		},
+		Since: f.since,
+		Hold:  f.holdBy, Resume: f.resumeBy,
 	}, review.Options{
 		Branch: f.only.Branch, Identity: f.only.Path + " " + strings.Join(f.only.Clusters, " ") + " " + f.cluster, Suffix: suffix, Forks: at.Forks,
 		Keeps:     func(cluster string) bool { return f.only.Keeps(cluster) && f.matches(cluster) },
@@ -228,10 +232,13 @@ func (f *following) propose(ctx context.Context, base, head string) (review.Chan
 	branch := f.only.Branch
 	m, err := f.Merge(ctx, base, head)
 	conflict, _ := errors.AsType[*git.ConflictError](err)
+	unfit, _ := errors.AsType[*git.UnfitError](err)
 	switch {
 	case conflict != nil:
 		return review.Change{}, &review.RefusedError{Why: "it does not merge into " + branch + ": both sides changed " + strings.Join(conflict.Files, ", "),
 			Hint: "merge " + branch + " into it, or rebase it"}
+	case unfit != nil:
+		return review.Change{}, &review.RefusedError{Why: "what it merges to cannot be a fleet: " + unfit.Error()}
 	case errors.Is(err, git.ErrGone):
 		return review.Change{}, review.ErrMoved
 	case err != nil:

@@ -105,6 +105,11 @@ func loadCommit(repo *git.Repo, commit string, known *desired.Known) (desired.Fl
 	if err != nil {
 		return desired.Fleet{Problems: []desired.Problem{{Place: desired.Place{File: repo.Folder()}, Severity: desired.SeverityError, Text: err.Error()}}}, nil
 	}
+	return loadTree(tree, known)
+}
+
+// loadTree reads the fleet of a commit's folder, and what is known not again.
+func loadTree(tree *git.Tree, known *desired.Known) (desired.Fleet, error) {
 	options := loadOptions()
 	options.Known = known
 	fleet := desired.Load(tree, options)

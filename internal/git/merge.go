@@ -36,6 +36,13 @@ type ConflictError struct {
 	Files []string // below the fleet's folder, sorted
 }
 
+// UnfitError says that a merge gives what cannot be a fleet: a symbolic link, too many
+// files, a history of its own.
+type UnfitError struct{ Err error }
+
+func (e *UnfitError) Error() string { return e.Err.Error() }
+func (e *UnfitError) Unwrap() error { return e.Err }
+
 func (e *ConflictError) Error() string { return "both sides changed " + strings.Join(e.Files, ", ") }
 
 // proposedLimits are what a stranger may send.
@@ -66,7 +73,7 @@ func (m *Merge) Close() error { return m.end() }
 
 // Merge fetches a proposed commit and merges it into another one that the clone
 // has, as git does without looking for renames: an error is [ErrGone], a
-// [ConflictError], or of the world. Of several best common ancestors one is taken.
+// [ConflictError], an [UnfitError], or of the world. Of several best common ancestors one is taken.
 // Merges of one repo wait for each other.
 func (r *Repo) Merge(ctx context.Context, base, head string) (*Merge, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, proposedWithin, fmt.Errorf("it took longer than %v", proposedWithin))
@@ -118,6 +125,9 @@ func (r *Repo) merge(ctx context.Context, base, head string) (m *Merge, err erro
 	}
 	l := &loader{objects: objects, limits: r.limits}
 	after, err := l.root(root, ".")
+	if err != nil && !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrUnread) {
+		err = &UnfitError{err}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -228,7 +238,7 @@ func (g *merger) fork(base, head plumbing.Hash) (plumbing.Hash, error) {
 		}
 	}
 	if len(common) == 0 {
-		return base, errors.New("the two have no common history")
+		return base, &UnfitError{errors.New("the two have no common history")}
 	}
 	return common[0], nil
 }

@@ -219,6 +219,13 @@ func TestWhatAStrangerProposesIsBounded(t *testing.T) {
 	if _, err := r.Merge(t.Context(), base, orphan); err == nil || !strings.Contains(err.Error(), "no common history") {
 		t.Errorf("unrelated histories: %v", err)
 	}
+	s.git("checkout", "-q", "side")
+	must(t, os.Symlink("/etc/passwd", filepath.Join(s.dir, "link")))
+	link := s.commit("a link", nil)
+	s.git("checkout", "-q", "main")
+	if _, err := r.Merge(t.Context(), base, link); !errors.As(err, new(*git.UnfitError)) || !strings.Contains(err.Error(), "symbolic link") {
+		t.Errorf("a symbolic link: %v", err)
+	}
 	m, err := r.Merge(t.Context(), base, head)
 	if err != nil {
 		t.Fatalf("after all that: %v", err)

@@ -93,6 +93,9 @@ type known struct {
 	note       note
 	read       bool  // our comment was looked for
 	heard      int64 // the last comment that was read for commands
+	failures   int   // of reading what it changes, one after another
+	again      time.Time
+	failed     string // head and base of the last failure
 }
 
 // New is a reviewer that has answered nothing yet: what it said before it reads
@@ -168,6 +171,9 @@ func (r *Reviewer) answer(ctx context.Context, me string, p forge.Pull, base str
 		if err := r.compare(ctx, k, base, p.Head, fleet); err != nil {
 			return err
 		}
+		if k.head != p.Head || k.base != base {
+			return nil
+		}
 	}
 	proposal := r.propose(k, base, p.Head, fleet)
 	if p.Draft {
@@ -187,11 +193,17 @@ func (r *Reviewer) answer(ctx context.Context, me string, p forge.Pull, base str
 
 // compare reads what a pull request changes.
 func (r *Reviewer) compare(ctx context.Context, k *known, base, head string, fleet desired.Fleet) error {
+	if k.failed == head+base && r.Now().Before(k.again) {
+		return nil // told already; what is proposed may be large, and is not fetched all the time
+	}
 	change, err := r.Propose(ctx, base, head)
 	refused, _ := errors.AsType[*RefusedError](err)
 	if err != nil && refused == nil {
+		k.failures++
+		k.failed, k.again = head+base, r.Now().Add(min(time.Minute<<min(k.failures-1, 10), time.Hour))
 		return err
 	}
+	k.failures, k.failed = 0, ""
 	k.diffs, k.refused = Differences{}, refused
 	if refused == nil {
 		defer change.Close()

@@ -296,6 +296,15 @@ func TestOneTroubleKeepsNobodyElseFromAnAnswer(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	f.one(t, 8)
+	reads := f.propos
+	turn(t, r) // and is not tried at once
+	if f.propos != reads || len(f.ours(7)) != 0 {
+		t.Error("what failed was tried again at once")
+	}
+	r.Propose = propose
+	f.now = f.now.Add(61 * time.Second)
+	turn(t, r)
+	f.one(t, 7)
 }
 
 func TestAMergeThatCannotBeMadeIsToldSo(t *testing.T) {
