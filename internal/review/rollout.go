@@ -111,7 +111,7 @@ func (r *Reviewer) follow(ctx context.Context, me string, f *followed, fleet des
 // told before.
 func (r *Reviewer) pullsOf(ctx context.Context, me string, f *followed) error {
 	pulls, err := r.Forge.PullsOf(ctx, f.commit)
-	if err != nil {
+	if err != nil && !errors.Is(err, forge.ErrNotFound) {
 		return err
 	}
 	for _, p := range pulls {
