@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/vaultfleet/reconciler/internal/git"
 	"github.com/vaultfleet/reconciler/internal/store"
@@ -22,6 +23,7 @@ type wanted struct {
 	desired.Cluster
 	commit string            // empty for a folder that is no commit
 	broken []desired.Problem // why a newer commit is not in force; nil: there is none
+	waits  []diff.Wait       // what a newer commit waits for, that is in force elsewhere
 }
 
 // inForce splits a fleet into what is in force and what is not: a cluster that
@@ -63,7 +65,8 @@ func (a *app) inForce(ctx context.Context, h host, fleet opened) ([]wanted, []de
 			broken = append(broken, b)
 		}
 	}
-	return whole, broken, nil
+	whole, err = before.travel(ctx, whole, time.Now())
+	return whole, broken, err
 }
 
 // past reads the specs of commits that were accepted before.
@@ -94,7 +97,7 @@ func (p past) accepted(ctx context.Context, b desired.Broken) (wanted, bool, err
 		return wanted{}, false, fmt.Errorf("the spec that was accepted last, of commit %.12s, cannot be in force any more: %w",
 			m.Accepted.Commit, firstProblem(fleet, b.Name))
 	}
-	return wanted{c, m.Accepted.Commit, errorsOf(b.Problems)}, true, nil
+	return wanted{Cluster: c, commit: m.Accepted.Commit, broken: errorsOf(b.Problems)}, true, nil
 }
 
 // at is the fleet of a commit, as the trust of today judges it.

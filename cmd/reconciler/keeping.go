@@ -37,6 +37,8 @@ type following struct {
 	news    chan struct{}
 	inForce atomic.Pointer[string] // the commit; nil: none yet
 	answers *pulls                 // nil: nobody answers pull requests
+	begun   map[string]string      // cluster → digest of the spec that it goes on to
+	waits   atomic.Bool            // the commit has not reached every cluster
 }
 
 // prepare opens what settings name, and says everything that is wrong. No repo and
@@ -54,7 +56,7 @@ func (r *running) prepare(ctx context.Context, h host) (*keeping, []error) {
 			wrong = append(wrong, err)
 			continue
 		}
-		one := &following{keeping: k, branch: b, only: f, log: h.log, known: desired.NewKnown(), news: make(chan struct{}, 1)}
+		one := &following{keeping: k, branch: b, only: f, log: h.log, known: desired.NewKnown(), news: make(chan struct{}, 1), begun: map[string]string{}}
 		if len(followed) > 1 {
 			one.log = h.log.With("fleet", f.Words())
 		}
@@ -113,6 +115,7 @@ func (f *following) ports(with daemon.Ports) daemon.Ports {
 	with.Name = f.only.Words()
 	with.Poll, with.Last = f.poll, f.last
 	with.Read = f.read
+	with.Again = f.waits.Load
 	with.Release = f.release
 	with.Wait = daemon.Wait
 	with.News = f.news
@@ -134,6 +137,7 @@ func (f *following) read(ctx context.Context, commit string) (daemon.Wants, erro
 		return daemon.Wants{}, err
 	}
 	fleet.Fleet = f.judged(fleet.Fleet)
+	fleet.begun = f.begun
 	whole, broken, err := f.choose(ctx, f.host, fleet)
 	if err != nil {
 		return daemon.Wants{}, err
@@ -147,9 +151,12 @@ func (f *following) read(ctx context.Context, commit string) (daemon.Wants, erro
 	}
 	f.claims.set(f.only.Words(), namesOf(fleet.Fleet, whole))
 	gone = slices.DeleteFunc(gone, func(name string) bool { return len(f.claims.of(name)) > 0 }) // it has moved
-	f.inForce.Store(&commit)
+	before := f.inForce.Swap(&commit)
+	f.waits.Store(travelling(whole))
 	f.answers.follow(commit, fleet.Fleet, whole)
-	f.refused(commit, fleetErrors(fleet.Fleet), whole, broken)
+	if before == nil || *before != commit {
+		f.refused(commit, fleetErrors(fleet.Fleet), whole, broken)
+	}
 	wants := daemon.Wants{Gone: gone}
 	ctx = context.WithoutCancel(ctx) // a turn of the end needs its spec as well
 	for _, w := range whole {

@@ -38,6 +38,9 @@ type Ports struct {
 	// Read is what is wanted while a commit is the newest. An error means that
 	// nothing changes.
 	Read func(ctx context.Context, commit string) (Wants, error)
+	// Again says that the commit that was read last may be in force for more clusters
+	// by now; nil: a commit is in force at once.
+	Again func() bool
 	// Release lets go of a cluster that is gone, once its last turn has ended.
 	Release func(cluster string) error
 	// Wait returns after that long, or when there is news, or with the error of
@@ -148,7 +151,7 @@ func (d *daemon) poll(ctx context.Context) (silent, held, bad error) {
 		}
 		commit = last
 	}
-	if commit != d.commit && commit != "" {
+	if commit != "" && (commit != d.commit || d.Again != nil && d.Again()) {
 		bad = caught("read commit "+commit, func() error { return d.take(ctx, commit) })
 	}
 	return silent, held, bad
@@ -171,7 +174,9 @@ func (d *daemon) take(ctx context.Context, commit string) error {
 	if err != nil {
 		return err
 	}
-	d.log.Info("following a commit", KeyCommit, commit, "clusters", len(wants.Kept))
+	if commit != d.commit {
+		d.log.Info("following a commit", KeyCommit, commit, "clusters", len(wants.Kept))
+	}
 	d.commit = commit
 	within := spread(d.touched(wants.Kept), d.every)
 	named := map[string]bool{}

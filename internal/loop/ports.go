@@ -16,6 +16,9 @@ type Spec struct {
 	Cluster  desired.Cluster
 	Commit   string // empty for a folder that is no commit
 	Contents apply.Contents
+	// Waits are for what the plan of this spec knows nothing of: a newer commit that
+	// has not reached the cluster.
+	Waits []diff.Wait
 }
 
 // ErrConflict says that somebody else saved a memory in between: load it again.

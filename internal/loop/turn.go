@@ -77,6 +77,7 @@ func Look(ctx context.Context, p Ports, spec Spec) Turned {
 		}
 		return m.Converged(spec.Cluster, spec.Commit, now)
 	})
+	t.Plan.Waits = append(t.Plan.Waits, spec.Waits...)
 	return t
 }
 

@@ -176,7 +176,7 @@ func (b *builder) buildCluster() bool {
 	b.checkWindow()
 	b.checkIgnore()
 	b.readCA()
-	c.Unbuilt = findUnbuilt(v, b.l.spec.get("rollout", "rings"))
+	c.Unbuilt = findUnbuilt(v)
 	return !b.draft.broken()
 }
 

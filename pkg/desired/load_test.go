@@ -248,7 +248,6 @@ func TestUnbuilt(t *testing.T) {
 		got = append(got, u.Key+" "+u.Place.String())
 	}
 	want := []string{
-		"rollout.rings fleet.yaml:11:5",
 		"rollout.window clusters/prod-eu/cluster.yaml:26:34",
 		"rollout.approval clusters/prod-eu/cluster.yaml:26:21",
 		"ignore clusters/prod-eu/cluster.yaml:16:9",

@@ -14,7 +14,6 @@ type unbuiltKey struct {
 
 func unbuiltKeys() []unbuiltKey {
 	return []unbuiltKey{
-		{path: "rollout.rings"},
 		{path: "rollout.window"},
 		{path: "rollout.approval", built: []string{"none"}},
 		{path: "ignore"},
@@ -48,11 +47,8 @@ func isUnbuilt(path string) (unbuilt bool, built []string) {
 
 // findUnbuilt lists what a merged spec uses of the table, and every reference
 // to a secret where only files can hold one.
-func findUnbuilt(spec *value, rings *value) []Unbuilt {
+func findUnbuilt(spec *value) []Unbuilt {
 	var found []Unbuilt
-	if rings != nil {
-		found = append(found, Unbuilt{Key: "rollout.rings", Place: rings.place})
-	}
 	for _, k := range unbuiltKeys() {
 		for _, v := range findAll(spec, k.path) {
 			if v.builtIn() || slices.Contains(k.built, v.text) && v.kind == kindText {

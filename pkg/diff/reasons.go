@@ -44,6 +44,7 @@ const (
 	WaitPause    Reason = "pause"    // rollout.pause
 	WaitRetry    Reason = "retry"    // a failed step is tried again later
 	WaitJoin     Reason = "joining"  // the node has not fetched the cluster's challenge yet
+	WaitRing     Reason = "ring"     // a newer commit has not reached the cluster
 )
 
 // Urgent says that a person is needed now, not at their leisure: the reasons

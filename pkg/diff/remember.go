@@ -93,7 +93,11 @@ func (m Memory) Converged(want desired.Cluster, commit string, now time.Time) Me
 	}
 	m.Tries = m.lastStarts()
 	m.Secrets = m.wantedSecrets(want)
-	m.Good = Standing{Cluster: want.Name, Commit: commit, Digest: want.Digest, Since: now}
+	since := now
+	if m.Good.Digest == want.Digest && !m.Good.Since.IsZero() {
+		since = m.Good.Since // a commit that wants the same changes nothing
+	}
+	m.Good = Standing{Cluster: want.Name, Commit: commit, Digest: want.Digest, Since: since}
 	m.CAs = nil
 	if want.CA != nil {
 		m.CAs = [][]byte{want.CA}

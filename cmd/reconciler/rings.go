@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/vaultfleet/reconciler/pkg/desired"
+	"github.com/vaultfleet/reconciler/pkg/diff"
+)
+
+// A commit reaches the clusters of a fleet ring by ring (pkg/diff, ring.go). One that
+// it has not reached is kept at the spec that was accepted last, as one is whose newest
+// spec is broken. A new cluster has none, and waits for a person's approval anyway.
+
+// travel puts the spec that was accepted last in the place of a commit's where that has
+// not reached the cluster. It decides for all clusters at once, one after another.
+func (p past) travel(ctx context.Context, whole []wanted, now time.Time) ([]wanted, error) {
+	rings := p.of.Rings
+	if len(rings) == 0 {
+		return whole, nil
+	}
+	fellows := make([]diff.Fellow, len(whole))
+	for i, w := range whole {
+		m, _, err := p.store.Load(ctx, w.Name)
+		if err != nil {
+			return nil, err
+		}
+		fellows[i] = fellow(w, m)
+		if p.of.begun[w.Name] == w.Digest {
+			fellows[i].Ordered = w.Digest // a moment ago, and its turn has not noted it yet
+		}
+	}
+	for _, i := range inOrder(rings, fellows) {
+		w := diff.Reach(rings, fellows[i], fellows, now)
+		if w == nil {
+			fellows[i].Ordered = fellows[i].Wanted
+			p.of.begin(whole[i].Cluster)
+			continue
+		}
+		before, ok, err := p.accepted(ctx, desired.Broken{Name: whole[i].Name})
+		if err != nil {
+			return nil, fmt.Errorf("keep %s at the spec that it has, until the commit reaches it: %w", whole[i].Name, err)
+		}
+		if ok {
+			before.waits = []diff.Wait{*w}
+			whole[i] = before
+		}
+	}
+	return whole, nil
+}
+
+// fellow is how a cluster stands, as far as others wait for it.
+func fellow(w wanted, m diff.Memory) diff.Fellow {
+	f := diff.Fellow{Name: w.Name, Environment: w.Environment, Wanted: w.Digest, Ordered: m.Accepted.Digest, Good: m.Good, Observed: w.Mode != desired.ModeEnforce}
+	if len(w.broken) > 0 {
+		f.Wanted = ""
+	}
+	f.Held = slices.ContainsFunc(m.Leaves, func(l diff.Leave) bool { return l.Kind == diff.LeaveHold && l.Node == "" })
+	return f
+}
+
+// inOrder are the clusters as a commit comes to them: by ring, and by name.
+func inOrder(rings []desired.Ring, fleet []diff.Fellow) []int {
+	order := make([]int, len(fleet))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		return diff.RingOf(rings, fleet[a].Name, fleet[a].Environment) - diff.RingOf(rings, fleet[b].Name, fleet[b].Environment)
+	})
+	return order
+}
+
+// begin notes that a cluster goes on to what a commit wants of it.
+func (o opened) begin(c desired.Cluster) {
+	if o.begun != nil {
+		o.begun[c.Name] = c.Digest
+	}
+}
+
+// travelling says that a commit has not reached some cluster.
+func travelling(whole []wanted) bool {
+	return slices.ContainsFunc(whole, func(w wanted) bool { return len(w.waits) > 0 })
+}

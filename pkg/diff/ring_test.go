@@ -1,0 +1,142 @@
+package diff
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/vaultfleet/reconciler/pkg/desired"
+)
+
+var rings = []desired.Ring{{Environment: "lab", Soak: 2 * time.Hour, AtOnce: 1}, {Cluster: "prod-*", AtOnce: 2}}
+
+func TestTheFirstRingThatMatchesCounts(t *testing.T) {
+	for _, c := range []struct {
+		name, environment string
+		want              int
+	}{{"x", "lab", 0}, {"prod-eu", "lab", 0}, {"prod-eu", "production", 1}, {"other", "", 2}, {"", "", 2}} {
+		if got := RingOf(rings, c.name, c.environment); got != c.want {
+			t.Errorf("%s of %s is of ring %d, not %d", c.name, c.environment, got, c.want)
+		}
+	}
+}
+
+// fellows are a fleet in few words: "NAME/ENV WANTED ORDERED GOOD [AGO] [observed] [held]".
+func fellows(t *testing.T, lines ...string) (all []Fellow) {
+	t.Helper()
+	for _, line := range lines {
+		w := strings.Fields(line)
+		name, environment, _ := strings.Cut(w[0], "/")
+		f := Fellow{Name: name, Environment: environment, Wanted: strings.Trim(w[1], "-"), Ordered: w[2], Good: Standing{Digest: w[3]}}
+		for _, word := range w[4:] {
+			if ago, err := time.ParseDuration(word); err == nil {
+				f.Good.Since = noon.Add(-ago)
+			}
+			f.Observed, f.Held = f.Observed || word == "observed", f.Held || word == "held"
+		}
+		all = append(all, f)
+	}
+	return all
+}
+
+func TestACommitTravelsThroughTheRings(t *testing.T) {
+	for name, c := range map[string]struct {
+		fleet []string
+		want  string // part of what the first cluster waits for; "": it is reached
+	}{
+		"the first ring":                {[]string{"lab/lab 2 1 1 5h", "prod-eu/p 2 1 1 5h"}, ""},
+		"the ring before has not begun": {[]string{"prod-eu/p 2 1 1 5h", "lab/lab 2 1 1 5h"}, "lab, which is of a ring before, is not what the commit wants yet"},
+		"the ring before rolls":         {[]string{"prod-eu/p 2 1 1 5h", "lab/lab 2 2 1"}, "is not what the commit wants yet"},
+		"the ring before soaks":         {[]string{"prod-eu/p 2 1 1 5h", "lab/lab 2 2 2 1h"}, "lab, which is of a ring before, soaks"},
+		"the ring before has soaked":    {[]string{"prod-eu/p 2 1 1 5h", "lab/lab 2 2 2 2h"}, ""},
+		"what is not touched has":       {[]string{"prod-eu/p 2 1 1 5h", "lab/lab 1 1 1 9h"}, ""},
+		"it fell out of sync again":     {[]string{"prod-eu/p 2 1 1 5h", "lab/lab 2 2 2"}, "is not what the commit wants yet"},
+		"a broken spec halts":           {[]string{"prod-eu/p 2 1 1 5h", "lab/lab - 1 1 9h"}, "cannot be read"},
+		"a hold halts":                  {[]string{"prod-eu/p 2 1 1 5h", "lab/lab 2 1 1 held"}, "is held"},
+		"who is observed halts nobody":  {[]string{"prod-eu/p 2 1 1 5h", "lab/lab 2 2 1 observed"}, ""},
+		"who has begun goes on":         {[]string{"prod-eu/p 2 2 1", "lab/lab 2 2 2"}, ""},
+		"one of two is on its way":      {[]string{"prod-eu/p 2 1 1 5h", "prod-us/p 2 2 1"}, ""},
+		"two of two are":                {[]string{"prod-eu/p 2 1 1 5h", "prod-us/p 2 2 1", "prod-ap/p 2 2 1"}, "no more go at once"},
+		"those that none matches: last": {[]string{"other 2 1 1 5h", "prod-us/p 2 2 1"}, "prod-us, which is of a ring before"},
+		"and one at a time":             {[]string{"other 2 1 1 5h", "another 2 2 1"}, "no more go at once"},
+		"a later ring is nobody's wait": {[]string{"lab/lab 2 1 1 5h", "prod-us/p 2 2 1", "other 2 2 1"}, ""},
+	} {
+		fleet := fellows(t, c.fleet...)
+		w := Reach(rings, fleet[0], fleet, noon)
+		got := ""
+		if w != nil {
+			got = w.Detail
+		}
+		if (c.want == "") != (w == nil) || !strings.Contains(got, c.want) {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+		if Reach(nil, fleet[0], fleet, noon) != nil {
+			t.Errorf("%s: without rings something waits", name)
+		}
+	}
+	fleet := fellows(t, "prod-eu/p 2 1 1 5h", "lab/lab 2 2 2 30m", "dev/lab 2 2 2 10m")
+	if w := Reach(rings, fleet[0], fleet, noon); w == nil || !w.Until.Equal(noon.Add(110*time.Minute)) || !strings.Contains(w.Detail, "dev") {
+		t.Errorf("the last soak counts: %+v", w)
+	}
+}
+
+// A fleet that takes a commit in whatever order its clusters are asked never has more
+// of a ring on their way than may be, and nobody before the rings before are through;
+// and in the end everybody is there.
+func TestATravelKeepsItsOrderAndArrives(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		now := noon
+		var rings []desired.Ring
+		for i := range rapid.IntRange(1, 3).Draw(t, "rings") {
+			rings = append(rings, desired.Ring{Cluster: fmt.Sprintf("r%d-*", i), AtOnce: rapid.IntRange(1, 3).Draw(t, "at once"), Soak: time.Duration(rapid.IntRange(0, 3).Draw(t, "soak")) * time.Hour})
+		}
+		var fleet []Fellow
+		for i := range rapid.IntRange(2, 9).Draw(t, "clusters") {
+			f := Fellow{Name: fmt.Sprintf("r%d-%d", rapid.IntRange(0, len(rings)).Draw(t, "ring"), i), Wanted: "2", Ordered: "1", Good: Standing{Digest: "1", Since: now.Add(-99 * time.Hour)}}
+			if rapid.IntRange(0, 4).Draw(t, "touched") == 0 {
+				f.Wanted = "1"
+			}
+			f.Observed = rapid.IntRange(0, 9).Draw(t, "observed") == 0
+			fleet = append(fleet, f)
+		}
+		arrived := func(f Fellow) bool { _, yes := f.converged(); return yes || f.Observed }
+		for step := 0; slices.ContainsFunc(fleet, func(f Fellow) bool { return !arrived(f) }); step++ {
+			if step > 2000 {
+				t.Fatalf("it never arrives: %+v", fleet)
+			}
+			i := rapid.IntRange(0, len(fleet)-1).Draw(t, "who")
+			f := &fleet[i]
+			switch {
+			case !f.begun():
+				if Reach(rings, *f, fleet, now) != nil {
+					break
+				}
+				f.Ordered, f.Good.Since = f.Wanted, time.Time{}
+				mine := RingOf(rings, f.Name, "")
+				onTheWay := 0
+				for _, x := range fleet {
+					ring := RingOf(rings, x.Name, "")
+					since, converged := x.converged()
+					if ring < mine && !x.Observed && (!converged || now.Before(since.Add(rings[ring].Soak))) {
+						t.Fatalf("%s goes before %s is through", f.Name, x.Name)
+					}
+					if ring == mine && !x.Observed && x.begun() && !converged {
+						onTheWay++
+					}
+				}
+				if most := 1; mine < len(rings) && onTheWay > rings[mine].AtOnce && !f.Observed || mine == len(rings) && onTheWay > most && !f.Observed {
+					t.Fatalf("%d of ring %d are on their way", onTheWay, mine)
+				}
+			case rapid.Bool().Draw(t, "converges"):
+				if !arrived(*f) {
+					f.Good = Standing{Digest: f.Wanted, Since: now}
+				}
+			}
+			now = now.Add(10 * time.Minute)
+		}
+	})
+}
