@@ -69,7 +69,7 @@ func Look(ctx context.Context, p Ports, spec Spec) Turned {
 	}
 	now := p.Clock.Now()
 	t.At = now
-	t.Plan = diff.Cluster(spec.Cluster, t.Have, t.Memory, nil, now)
+	t.Plan = diff.Cluster(spec.Cluster, t.Have, t.Memory, now)
 	t.Plan.Commit = spec.Commit
 	t.Err = p.remember(ctx, spec, func(m diff.Memory) diff.Memory {
 		if !t.Plan.Empty() {

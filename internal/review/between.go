@@ -205,5 +205,5 @@ func AsSeen(want desired.Cluster, look Seen, why func(node string) (phase actual
 // Plan plans a cluster as a turn of the loop does, without the world.
 func Plan(want desired.Cluster, have []actual.Node, m diff.Memory, now time.Time) report.Cluster {
 	m = diff.Remember(m, want, have, now)
-	return report.Cluster{Name: want.Name, Nodes: len(want.Nodes), Have: have, Memory: m, Plan: diff.Cluster(want, have, m, nil, now)}
+	return report.Cluster{Name: want.Name, Nodes: len(want.Nodes), Have: have, Memory: m, Plan: diff.Cluster(want, have, m, now)}
 }

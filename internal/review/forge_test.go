@@ -120,7 +120,7 @@ func (f *forgery) fleet(commit string) desired.Fleet {
 func (f *forgery) look() {
 	for _, c := range f.fleet(f.commit).Clusters {
 		have, m := diff.Settled(c, c, f.now)
-		f.seen[c.Name] = Seen{At: f.now, Have: have, Memory: m, Plan: diff.Cluster(c, have, m, nil, f.now)}
+		f.seen[c.Name] = Seen{At: f.now, Have: have, Memory: m, Plan: diff.Cluster(c, have, m, f.now)}
 	}
 }
 

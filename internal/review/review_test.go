@@ -377,9 +377,14 @@ func TestTheCommentFollowsTheRollout(t *testing.T) {
 
 	want, _ := f.fleet(merged).Cluster("prod-eu")
 	s := f.seen["prod-eu"]
+	ring := s
+	ring.Plan.Waits = []diff.Wait{{Reason: diff.WaitRing, Detail: "lab soaks"}}
+	f.seen["prod-eu"] = ring
+	turn(t, r)
+	has(t, f.one(t, 7), "waiting", "lab soaks")
 	old, _ := f.fleet(hash("base")).Cluster("prod-eu")
 	s.Have = diff.Asked(s.Have, old, want)
-	s.Plan = diff.Cluster(want, s.Have, s.Memory, nil, f.now)
+	s.Plan = diff.Cluster(want, s.Have, s.Memory, f.now)
 	f.seen["prod-eu"] = s
 	r = f.reviewer() // a restart in the middle
 	turn(t, r)

@@ -151,6 +151,8 @@ func (r *Reviewer) rollout(f *followed, fleet desired.Fleet) report.Rollout {
 		switch {
 		case !ok || want.Digest != f.digests[name]:
 			one.Phase, one.Words = report.PhaseGone, "a later commit wants something else of it"
+		case looked && ringed(seen.Plan) != "":
+			one.Phase, one.Words = report.PhaseWaiting, ringed(seen.Plan)
 		case !looked || seen.Plan.Digest != want.Digest:
 			one.Phase, one.Words = report.PhaseWaiting, "its next turn takes it up"
 		default:
@@ -159,6 +161,15 @@ func (r *Reviewer) rollout(f *followed, fleet desired.Fleet) report.Rollout {
 		out.Clusters = append(out.Clusters, one)
 	}
 	return out
+}
+
+// ringed is why a commit has not reached a cluster; "" where it has.
+func ringed(p diff.Plan) string {
+	i := slices.IndexFunc(p.Waits, func(w diff.Wait) bool { return w.Reason == diff.WaitRing })
+	if i < 0 {
+		return ""
+	}
+	return p.Waits[i].Detail
 }
 
 // rolling puts a turn into words.

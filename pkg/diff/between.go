@@ -21,9 +21,9 @@ import (
 // one wants them. The zero Cluster as the old one: nothing is there yet.
 func Between(old, fresh desired.Cluster, now time.Time) Plan {
 	have, m := Settled(old, fresh, now)
-	plan := Cluster(fresh, have, m, nil, now)
+	plan := Cluster(fresh, have, m, now)
 	have, m = Settled(old, old, now)
-	before := Cluster(old, have, m, nil, now)
+	before := Cluster(old, have, m, now)
 	plan.Notes = slices.DeleteFunc(plan.Notes, func(n Note) bool { return slices.Contains(before.Notes, n) })
 	return plan
 }

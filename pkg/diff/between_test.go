@@ -70,7 +70,7 @@ func TestALookThatWasMadeForOneSpecServesAnother(t *testing.T) {
 		t.Error("the look itself was changed")
 	}
 	m := Remember(s.memory, s.want, have, s.now)
-	if got, want := whatItDoes(Cluster(s.want, have, m, nil, s.now)), whatItDoes(Between(old, s.want, s.now)); !slices.Equal(got, want) || len(got) != 3 {
+	if got, want := whatItDoes(Cluster(s.want, have, m, s.now)), whatItDoes(Between(old, s.want, s.now)); !slices.Equal(got, want) || len(got) != 3 {
 		t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }

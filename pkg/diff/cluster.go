@@ -34,7 +34,7 @@ type situation struct {
 // Cluster plans one cluster: the waves that would bring it to what is wanted,
 // and what is left alone and why. It is pure: the same inputs give the same
 // bytes, whatever order they come in.
-func Cluster(want desired.Cluster, have []actual.Node, m Memory, _ []Standing, now time.Time) Plan {
+func Cluster(want desired.Cluster, have []actual.Node, m Memory, now time.Time) Plan {
 	s := newSituation(want, have, m, now)
 	plan := Plan{
 		Cluster: want.Name, Digest: want.Digest, Mode: string(want.Mode),

@@ -12,7 +12,7 @@
 // [Simulate] says the one before leaves behind.
 //
 //	memory = diff.Remember(memory, want, have, now)
-//	plan := diff.Cluster(want, have, memory, nil, now)
+//	plan := diff.Cluster(want, have, memory, now)
 //	if wave, ok := plan.Next(); ok {
 //		fmt.Println("next:", wave)
 //	}

@@ -57,8 +57,8 @@ func TestPlanningTwiceGivesTheSameBytes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := anyScene(t)
 		m := Remember(s.memory, s.want, s.have, s.now)
-		first, _ := json.Marshal(Cluster(s.want, s.have, m, nil, s.now))
-		second, _ := json.Marshal(Cluster(s.want, s.have, m, nil, s.now))
+		first, _ := json.Marshal(Cluster(s.want, s.have, m, s.now))
+		second, _ := json.Marshal(Cluster(s.want, s.have, m, s.now))
 		if !bytes.Equal(first, second) {
 			t.Fatalf("two plans of one situation:\n%s\n%s", first, second)
 		}
@@ -69,9 +69,9 @@ func TestOrderOfInputDoesNotMatter(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := anyScene(t)
 		m := Remember(s.memory, s.want, s.have, s.now)
-		first, _ := json.Marshal(Cluster(s.want, s.have, m, nil, s.now))
+		first, _ := json.Marshal(Cluster(s.want, s.have, m, s.now))
 		shuffled := rapid.Permutation(s.have).Draw(t, "order")
-		second, _ := json.Marshal(Cluster(s.want, shuffled, Remember(s.memory, s.want, shuffled, s.now), nil, s.now))
+		second, _ := json.Marshal(Cluster(s.want, shuffled, Remember(s.memory, s.want, shuffled, s.now), s.now))
 		if !bytes.Equal(first, second) {
 			t.Fatalf("the order of the nodes changed the plan:\n%s\n%s", first, second)
 		}
@@ -93,7 +93,7 @@ func TestAPlanLeavesNothingToDo(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := anyScene(t)
 		m := Remember(s.memory, s.want, s.have, s.now)
-		if plan := Cluster(s.want, s.have, m, nil, s.now); len(plan.Waves) >= maxWaves {
+		if plan := Cluster(s.want, s.have, m, s.now); len(plan.Waves) >= maxWaves {
 			t.Fatalf("the forecast never ends:\n%s", show(plan))
 		}
 	})
@@ -105,7 +105,7 @@ func TestNoWaveBreaksQuorum(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := anyScene(t)
 		m := Remember(s.memory, s.want, s.have, s.now)
-		plan := Cluster(s.want, s.have, m, nil, s.now)
+		plan := Cluster(s.want, s.have, m, s.now)
 		v := newView(Facts(s.want, s.have, m))
 		sim := newSituation(s.want, s.have, m, s.now)
 		for i, wave := range plan.Waves {
@@ -132,7 +132,7 @@ func TestNothingIsDoneToTheUnseenAndTheWilled(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := anyScene(t)
 		m := Remember(s.memory, s.want, s.have, s.now)
-		plan := Cluster(s.want, s.have, m, nil, s.now)
+		plan := Cluster(s.want, s.have, m, s.now)
 		alone := map[string]string{}
 		for _, n := range s.have {
 			switch {
@@ -162,7 +162,7 @@ func TestBirthNeedsEveryNodeProven(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := anyScene(t)
 		m := Remember(s.memory, s.want, s.have, s.now)
-		plan := Cluster(s.want, s.have, m, nil, s.now)
+		plan := Cluster(s.want, s.have, m, s.now)
 		for _, wave := range plan.Waves {
 			for _, step := range wave {
 				if step.Action != ActionInit {
@@ -214,7 +214,7 @@ func BenchmarkPlanThousandClustersInSync(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		for range 1000 {
-			if plan := Cluster(s.want, s.have, s.memory, nil, s.now); !plan.Empty() {
+			if plan := Cluster(s.want, s.have, s.memory, s.now); !plan.Empty() {
 				b.Fatal(show(plan))
 			}
 		}
@@ -228,7 +228,7 @@ func BenchmarkPlanUpgrade(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if plan := Cluster(s.want, s.have, s.memory, nil, s.now); len(plan.Waves) == 0 {
+		if plan := Cluster(s.want, s.have, s.memory, s.now); len(plan.Waves) == 0 {
 			b.Fatal("no waves")
 		}
 	}

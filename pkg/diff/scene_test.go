@@ -201,7 +201,7 @@ func (s *scene) plan() Plan {
 		try(s)
 	}
 	m := Remember(s.memory, s.want, s.have, s.now)
-	return Cluster(s.want, s.have, m, nil, s.now)
+	return Cluster(s.want, s.have, m, s.now)
 }
 
 // tell builds a scene from its story. Every line is one fact; an unknown line
@@ -303,7 +303,7 @@ func (s *scene) apply(words []string) error {
 // try remembers an attempt at the step that the plan would have now.
 func (s *scene) try(words []string) {
 	m := Remember(s.memory, s.want, s.have, s.now)
-	plan := Cluster(s.want, s.have, m, nil, s.now)
+	plan := Cluster(s.want, s.have, m, s.now)
 	count, _ := strconv.Atoi(words[3])
 	ago, _ := time.ParseDuration(words[4])
 	cut := 0
