@@ -65,8 +65,8 @@ func (a *app) inForce(ctx context.Context, h host, fleet opened) ([]wanted, []de
 			broken = append(broken, b)
 		}
 	}
-	whole, err = before.travel(ctx, whole, time.Now())
-	return whole, broken, err
+	kept, left, err := before.travel(ctx, whole, time.Now())
+	return kept, append(broken, left...), err
 }
 
 // past reads the specs of commits that were accepted before.
@@ -77,8 +77,15 @@ type past struct {
 	fleets map[string]desired.Fleet // by commit
 }
 
+// maxBefore is how many older commits are kept as they were read.
+const maxBefore = 8
+
 func newPast(h host, of opened, s *store.Store) past {
-	return past{host: h, of: of, store: s, fleets: map[string]desired.Fleet{}}
+	fleets := of.before
+	if fleets == nil || len(fleets) > maxBefore {
+		fleets = map[string]desired.Fleet{}
+	}
+	return past{host: h, of: of, store: s, fleets: fleets}
 }
 
 // accepted is the last spec of a broken cluster that was accepted. False: none

@@ -35,10 +35,11 @@ type following struct {
 	log     *slog.Logger
 	known   *desired.Known
 	news    chan struct{}
-	inForce atomic.Pointer[string] // the commit; nil: none yet
-	answers *pulls                 // nil: nobody answers pull requests
-	begun   map[string]string      // cluster → digest of the spec that it goes on to
-	waits   atomic.Bool            // the commit has not reached every cluster
+	inForce atomic.Pointer[string]   // the commit; nil: none yet
+	answers *pulls                   // nil: nobody answers pull requests
+	begun   map[string]string        // cluster → digest of the spec that it goes on to
+	before  map[string]desired.Fleet // older commits as they were read
+	waits   atomic.Bool              // the commit has not reached every cluster
 }
 
 // prepare opens what settings name, and says everything that is wrong. No repo and
@@ -56,7 +57,7 @@ func (r *running) prepare(ctx context.Context, h host) (*keeping, []error) {
 			wrong = append(wrong, err)
 			continue
 		}
-		one := &following{keeping: k, branch: b, only: f, log: h.log, known: desired.NewKnown(), news: make(chan struct{}, 1), begun: map[string]string{}}
+		one := &following{keeping: k, branch: b, only: f, log: h.log, known: desired.NewKnown(), news: make(chan struct{}, 1), begun: map[string]string{}, before: map[string]desired.Fleet{}}
 		if len(followed) > 1 {
 			one.log = h.log.With("fleet", f.Words())
 		}
@@ -137,7 +138,10 @@ func (f *following) read(ctx context.Context, commit string) (daemon.Wants, erro
 		return daemon.Wants{}, err
 	}
 	fleet.Fleet = f.judged(fleet.Fleet)
-	fleet.begun = f.begun
+	if len(f.before) > maxBefore {
+		clear(f.before)
+	}
+	fleet.begun, fleet.before = f.begun, f.before
 	whole, broken, err := f.choose(ctx, f.host, fleet)
 	if err != nil {
 		return daemon.Wants{}, err

@@ -2,10 +2,11 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"slices"
 	"time"
 
+	"github.com/vaultfleet/reconciler/internal/git"
 	"github.com/vaultfleet/reconciler/pkg/desired"
 	"github.com/vaultfleet/reconciler/pkg/diff"
 )
@@ -15,17 +16,18 @@ import (
 // spec is broken. A new cluster has none, and waits for a person's approval anyway.
 
 // travel puts the spec that was accepted last in the place of a commit's where that has
-// not reached the cluster. It decides for all clusters at once, one after another.
-func (p past) travel(ctx context.Context, whole []wanted, now time.Time) ([]wanted, error) {
+// not reached the cluster. It decides for all clusters at once, one after another. One
+// whose last spec cannot be had is left alone.
+func (p past) travel(ctx context.Context, whole []wanted, now time.Time) (kept []wanted, left []desired.Broken, err error) {
 	rings := p.of.Rings
 	if len(rings) == 0 {
-		return whole, nil
+		return whole, nil, nil
 	}
 	fellows := make([]diff.Fellow, len(whole))
 	for i, w := range whole {
 		m, _, err := p.store.Load(ctx, w.Name)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		fellows[i] = fellow(w, m)
 		if p.of.begun[w.Name] == w.Digest {
@@ -33,22 +35,32 @@ func (p past) travel(ctx context.Context, whole []wanted, now time.Time) ([]want
 		}
 	}
 	for _, i := range inOrder(rings, fellows) {
+		if len(whole[i].broken) > 0 {
+			kept = append(kept, whole[i]) // at the last spec already
+			continue
+		}
 		w := diff.Reach(rings, fellows[i], fellows, now)
 		if w == nil {
 			fellows[i].Ordered = fellows[i].Wanted
 			p.of.begin(whole[i].Cluster)
+			kept = append(kept, whole[i])
 			continue
 		}
 		before, ok, err := p.accepted(ctx, desired.Broken{Name: whole[i].Name})
-		if err != nil {
-			return nil, fmt.Errorf("keep %s at the spec that it has, until the commit reaches it: %w", whole[i].Name, err)
-		}
-		if ok {
+		switch {
+		case errors.Is(err, git.ErrDamaged) || errors.Is(err, git.ErrUnread):
+			return nil, nil, err
+		case err != nil:
+			left = append(left, desired.Broken{Name: whole[i].Name, Problems: []desired.Problem{{Place: desired.Place{File: "clusters/" + whole[i].Name},
+				Severity: desired.SeverityError, Cluster: whole[i].Name, Text: "it cannot be kept at the spec that it has, until the commit reaches it: " + err.Error()}}})
+		case ok:
 			before.waits = []diff.Wait{*w}
-			whole[i] = before
+			kept = append(kept, before)
+		default:
+			kept = append(kept, whole[i])
 		}
 	}
-	return whole, nil
+	return kept, left, nil
 }
 
 // fellow is how a cluster stands, as far as others wait for it.
@@ -57,6 +69,8 @@ func fellow(w wanted, m diff.Memory) diff.Fellow {
 	if len(w.broken) > 0 {
 		f.Wanted = ""
 	}
+	f.Unborn = !m.Known
+	f.Failed = slices.ContainsFunc(m.Tries, func(t diff.Try) bool { return t.Outcome == diff.OutcomeFailed || t.Outcome == diff.OutcomeUnknown })
 	f.Held = slices.ContainsFunc(m.Leaves, func(l diff.Leave) bool { return l.Kind == diff.LeaveHold && l.Node == "" })
 	return f
 }

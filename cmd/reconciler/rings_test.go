@@ -64,7 +64,7 @@ func TestACommitReachesClustersRingByRing(t *testing.T) {
 		}
 		m, rev, err := s.Load(t.Context(), name)
 		check(t, err)
-		m.Accepted = diff.Accepted{Commit: commit, Digest: c.Digest}
+		m.Known, m.Accepted = true, diff.Accepted{Commit: commit, Digest: c.Digest}
 		m.Good = diff.Standing{Cluster: name, Commit: commit, Digest: c.Digest}
 		if ago > 0 {
 			m.Good.Since = time.Now().Add(-ago)

@@ -18,10 +18,11 @@ import (
 type opened struct {
 	desired.Fleet
 	source  report.Source
-	repo    *git.Repo         // nil: it is a folder
-	begun   map[string]string // cluster → digest of the spec that it goes on to; nil: nobody asks again
-	only    settings.Fleet    // as reconciler.yaml has it, and which of its clusters are kept here
-	clashes map[string]bool   // clusters that another fleet names as well
+	repo    *git.Repo                // nil: it is a folder
+	begun   map[string]string        // cluster → digest of the spec that it goes on to; nil: nobody asks again
+	only    settings.Fleet           // as reconciler.yaml has it, and which of its clusters are kept here
+	before  map[string]desired.Fleet // older commits as they were read; nil: nobody asks again
+	clashes map[string]bool          // clusters that another fleet names as well
 }
 
 // open reads the fleets: the folder of --fleet, else every repo of

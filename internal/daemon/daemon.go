@@ -143,7 +143,10 @@ func (d *daemon) poll(ctx context.Context) (silent, held, bad error) {
 	})
 	if silent != nil {
 		if d.commit != "" {
-			return silent, nil, nil
+			if d.Again != nil && d.Again() {
+				bad = caught("read commit "+d.commit, func() error { return d.take(ctx, d.commit) })
+			}
+			return silent, nil, bad
 		}
 		last, ok, err := d.Last()
 		if err != nil || !ok {

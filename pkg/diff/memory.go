@@ -32,12 +32,13 @@ type Accepted struct {
 }
 
 // Standing is a spec that a cluster converged on. Since is zero while it is
-// not in sync.
+// not in sync; First is when it first was.
 type Standing struct {
 	Cluster string    `json:"cluster,omitempty"`
 	Commit  string    `json:"commit,omitempty"`
 	Digest  string    `json:"digest,omitempty"`
 	Since   time.Time `json:"since,omitzero"`
+	First   time.Time `json:"first,omitzero"`
 }
 
 // BirthPhase is how far the ceremony came. Closed set, in order.

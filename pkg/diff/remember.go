@@ -93,11 +93,17 @@ func (m Memory) Converged(want desired.Cluster, commit string, now time.Time) Me
 	}
 	m.Tries = m.lastStarts()
 	m.Secrets = m.wantedSecrets(want)
-	since := now
-	if m.Good.Digest == want.Digest && !m.Good.Since.IsZero() {
-		since = m.Good.Since // a commit that wants the same changes nothing
+	good := Standing{Cluster: want.Name, Commit: commit, Digest: want.Digest, Since: now, First: now}
+	if m.Good.Digest == want.Digest { // a commit that wants the same begins nothing anew
+		good.First = m.Good.First
+		if !m.Good.Since.IsZero() {
+			good.Since = m.Good.Since
+		}
+		if good.First.IsZero() {
+			good.First = good.Since
+		}
 	}
-	m.Good = Standing{Cluster: want.Name, Commit: commit, Digest: want.Digest, Since: since}
+	m.Good = good
 	m.CAs = nil
 	if want.CA != nil {
 		m.CAs = [][]byte{want.CA}

@@ -3,22 +3,25 @@ package diff
 import (
 	"cmp"
 	"path"
+	"strings"
 	"time"
 
 	"github.com/vaultfleet/reconciler/pkg/desired"
 )
 
 // A commit travels through the rings of fleet.yaml in order. It reaches a cluster
-// once every cluster of each ring before has converged on what the commit wants of it
-// and has stayed so for its ring's soak, and while no more than at_once clusters of
-// its own ring are on their way; who has begun goes on. The first ring that matches a
-// cluster is its own; clusters that none matches are the last one, one at a time. So a
-// failure halts all that comes behind it: what fails does not converge. Until a commit
-// reaches it, a cluster is kept at the spec that it had, drift and repair included.
+// once every cluster of each ring before is what the commit wants, and first was so a
+// soak of its ring ago, and while fewer than at_once clusters of its own ring are on
+// their way, to this commit or another, and none of them failed; who has begun goes
+// on. The first ring that matches a cluster is its own; clusters that none matches are
+// the last one, one at a time. So a failure halts all that comes behind it. Until a
+// commit reaches it, a cluster is kept at the spec that it had, drift and repair
+// included.
 //
-// A cluster that the commit does not touch has converged long ago. One that is only
-// observed is waited for by nobody, because nothing will ever be done there. One whose
-// spec is broken, or that is held, has not converged, and halts.
+// A cluster that the commit does not touch was what it wants long ago, and has to be so
+// now. Nobody waits for one that is only observed, because nothing will ever be done
+// there, nor for one that was never born, which waits for a person. One whose spec is
+// broken, or that is held, halts.
 
 // Fellow is how a cluster of the fleet stands, as far as others wait for it.
 type Fellow struct {
@@ -28,12 +31,21 @@ type Fellow struct {
 	Good              Standing
 	Observed          bool
 	Held              bool
+	Failed            bool // a step of it did not come to its goal
+	Unborn            bool
 }
 
-// converged says that a cluster is what the newest commit wants, and since when.
-func (f Fellow) converged() (since time.Time, yes bool) {
-	return f.Good.Since, f.Wanted != "" && f.Good.Digest == f.Wanted && !f.Good.Since.IsZero()
+// converged says that a cluster is what the newest commit wants, and when it first was.
+func (f Fellow) converged() (first time.Time, yes bool) {
+	first = f.Good.First
+	if first.IsZero() {
+		first = f.Good.Since
+	}
+	return first, f.Wanted != "" && f.Good.Digest == f.Wanted && !f.Good.Since.IsZero()
 }
+
+// onItsWay says that a cluster is not what it is kept at.
+func (f Fellow) onItsWay() bool { return f.Good.Digest != f.Ordered || f.Good.Since.IsZero() }
 
 // begun says that a cluster is kept at what the newest commit wants.
 func (f Fellow) begun() bool { return f.Wanted != "" && f.Ordered == f.Wanted }
@@ -61,15 +73,18 @@ func Reach(rings []desired.Ring, me Fellow, fleet []Fellow, now time.Time) *Wait
 	}
 	mine := RingOf(rings, me.Name, me.Environment)
 	var longest *Wait // of those that only soak
-	onTheWay := 0
+	var onTheWay []string
 	for _, f := range fleet {
 		ring := RingOf(rings, f.Name, f.Environment)
-		since, converged := f.converged()
+		first, converged := f.converged()
 		switch {
-		case f.Name == me.Name || f.Observed || ring > mine:
+		case f.Name == me.Name || f.Observed || f.Unborn || ring > mine:
 		case ring == mine:
-			if f.begun() && !converged {
-				onTheWay++
+			if f.onItsWay() && f.Failed {
+				return ringWait(f.Name + ", which is of its ring, failed")
+			}
+			if f.onItsWay() {
+				onTheWay = append(onTheWay, f.Name)
 			}
 		case f.Wanted == "":
 			return ringWait("the spec of " + f.Name + ", which is of a ring before, cannot be read")
@@ -78,7 +93,7 @@ func Reach(rings []desired.Ring, me Fellow, fleet []Fellow, now time.Time) *Wait
 		case !converged:
 			return ringWait(f.Name + ", which is of a ring before, is not what the commit wants yet")
 		default:
-			if until := since.Add(rings[ring].Soak); now.Before(until) && (longest == nil || until.After(longest.Until)) {
+			if until := first.Add(rings[ring].Soak); now.Before(until) && (longest == nil || until.After(longest.Until)) {
 				w := ringWait(f.Name + ", which is of a ring before, soaks")
 				w.Until = until
 				longest = w
@@ -92,8 +107,8 @@ func Reach(rings []desired.Ring, me Fellow, fleet []Fellow, now time.Time) *Wait
 	if mine < len(rings) {
 		atOnce = cmp.Or(rings[mine].AtOnce, 1)
 	}
-	if onTheWay >= atOnce {
-		return ringWait("others of its ring are on their way, and no more go at once")
+	if len(onTheWay) >= atOnce {
+		return ringWait("of its ring no more go at once than are on their way: " + strings.Join(onTheWay, ", "))
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ func TestTheFirstRingThatMatchesCounts(t *testing.T) {
 	}
 }
 
-// fellows are a fleet in few words: "NAME/ENV WANTED ORDERED GOOD [AGO] [observed] [held]".
+// fellows are a fleet in few words: "NAME/ENV WANTED ORDERED GOOD [AGO] [observed] [held] [failed] [unborn]".
 func fellows(t *testing.T, lines ...string) (all []Fellow) {
 	t.Helper()
 	for _, line := range lines {
@@ -37,6 +37,7 @@ func fellows(t *testing.T, lines ...string) (all []Fellow) {
 				f.Good.Since = noon.Add(-ago)
 			}
 			f.Observed, f.Held = f.Observed || word == "observed", f.Held || word == "held"
+			f.Failed, f.Unborn = f.Failed || word == "failed", f.Unborn || word == "unborn"
 		}
 		all = append(all, f)
 	}
@@ -63,6 +64,9 @@ func TestACommitTravelsThroughTheRings(t *testing.T) {
 		"two of two are":                {[]string{"prod-eu/p 2 1 1 5h", "prod-us/p 2 2 1", "prod-ap/p 2 2 1"}, "no more go at once"},
 		"those that none matches: last": {[]string{"other 2 1 1 5h", "prod-us/p 2 2 1"}, "prod-us, which is of a ring before"},
 		"and one at a time":             {[]string{"other 2 1 1 5h", "another 2 2 1"}, "no more go at once"},
+		"one is on its way to another":  {[]string{"other 3 2 2 5h", "another 3 2 1"}, "no more go at once than are on their way: another"},
+		"a failure halts its own ring":  {[]string{"prod-eu/p 2 1 1 5h", "prod-us/p 2 2 1 failed"}, "prod-us, which is of its ring, failed"},
+		"the unborn halt nobody":        {[]string{"prod-eu/p 2 1 1 5h", "lab/lab 2 2 0 unborn", "prod-us/p 2 2 0 unborn", "prod-ap/p 2 2 0 unborn"}, ""},
 		"a later ring is nobody's wait": {[]string{"lab/lab 2 1 1 5h", "prod-us/p 2 2 1", "other 2 2 1"}, ""},
 	} {
 		fleet := fellows(t, c.fleet...)
@@ -77,6 +81,11 @@ func TestACommitTravelsThroughTheRings(t *testing.T) {
 		if Reach(nil, fleet[0], fleet, noon) != nil {
 			t.Errorf("%s: without rings something waits", name)
 		}
+	}
+	back := fellows(t, "prod-eu/p 2 1 1 5h", "lab/lab 1 1 1 1m")
+	back[1].Good.First = noon.Add(-99 * time.Hour) // it was away for a while, long after it had soaked
+	if w := Reach(rings, back[0], back, noon); w != nil {
+		t.Errorf("who came back soaks again: %+v", w)
 	}
 	fleet := fellows(t, "prod-eu/p 2 1 1 5h", "lab/lab 2 2 2 30m", "dev/lab 2 2 2 10m")
 	if w := Reach(rings, fleet[0], fleet, noon); w == nil || !w.Until.Equal(noon.Add(110*time.Minute)) || !strings.Contains(w.Detail, "dev") {
@@ -104,9 +113,15 @@ func TestATravelKeepsItsOrderAndArrives(t *testing.T) {
 			fleet = append(fleet, f)
 		}
 		arrived := func(f Fellow) bool { _, yes := f.converged(); return yes || f.Observed }
+		newer := rapid.IntRange(0, 30).Draw(t, "a newer commit comes")
 		for step := 0; slices.ContainsFunc(fleet, func(f Fellow) bool { return !arrived(f) }); step++ {
 			if step > 2000 {
 				t.Fatalf("it never arrives: %+v", fleet)
+			}
+			if step == newer {
+				for i := range fleet {
+					fleet[i].Wanted = "3"
+				}
 			}
 			i := rapid.IntRange(0, len(fleet)-1).Draw(t, "who")
 			f := &fleet[i]
@@ -124,7 +139,7 @@ func TestATravelKeepsItsOrderAndArrives(t *testing.T) {
 					if ring < mine && !x.Observed && (!converged || now.Before(since.Add(rings[ring].Soak))) {
 						t.Fatalf("%s goes before %s is through", f.Name, x.Name)
 					}
-					if ring == mine && !x.Observed && x.begun() && !converged {
+					if ring == mine && !x.Observed && x.onItsWay() {
 						onTheWay++
 					}
 				}
