@@ -139,7 +139,7 @@ func TestALostAnswerFreezesTheCluster(t *testing.T) {
 	apply.Kill()
 	l.heard(apply)
 	n.openGate()
-	l.must(Until("the answer", time.Minute, func() bool { return l.onDisk("var/lib/reconciler-node/init/*.json") == 1 }))
+	l.must(Until("the answer, and the end of who wrote it", time.Minute, func() bool { return l.onDisk("var/lib/reconciler-node/init/*.rc") == 1 }))
 	n.Must("rm -r /var/lib/reconciler-node/init")
 	l.want(l.run(8, "apply", "--yes").Stdout, "init-lost", "is initialised, and the node has no answer", "docs/operations.md")
 	l.frozen()
