@@ -58,6 +58,9 @@ func (f *following) answering() (*pulls, error) {
 	if f.only.Path != "." {
 		suffix = " (" + f.only.Path + ")"
 	}
+	if len(f.only.Clusters) > 0 { // another reconciler has the others
+		suffix += " [" + strings.Join(f.only.Clusters, " ") + "]"
+	}
 	known := desired.NewKnown() // most clusters are those of the branch, whatever is proposed
 	p := &pulls{every: f.only.Interval, log: f.log, news: make(chan struct{}, 1), seen: map[string]review.Seen{}}
 	p.Reviewer = review.New(review.Ports{
@@ -185,6 +188,9 @@ func (p *pulls) run(ctx context.Context) {
 			failures++
 		} else {
 			failures = 0
+		}
+		if errors.As(err, new(*review.PartialError)) {
+			wait, failures = p.every, 0 // the others are answered as ever
 		}
 		told = p.tell(told, err, wait)
 		if daemon.Wait(ctx, soonestReview, nil) != nil || daemon.Wait(ctx, max(0, wait-soonestReview), news) != nil {

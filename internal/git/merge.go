@@ -107,7 +107,7 @@ func (r *Repo) merge(ctx context.Context, base, head string) (m *Merge, err erro
 		return end()
 	}
 	defer func() {
-		if err != nil {
+		if m == nil { // also where something panics
 			err = errors.Join(err, close())
 		}
 	}()
@@ -202,6 +202,9 @@ func (g *merger) roots(base, head plumbing.Hash, folder string) (merged, before 
 	return merged, trees[1], when, err
 }
 
+// maxCommon caps at how many commits a proposal may join the branch's history.
+const maxCommon = 64
+
 // fork is a best common ancestor of two commits.
 func (g *merger) fork(base, head plumbing.Hash) (plumbing.Hash, error) {
 	nobody := func(string, []byte) error { return nil }
@@ -227,7 +230,13 @@ func (g *merger) fork(base, head plumbing.Hash) (plumbing.Hash, error) {
 	}
 	slices.SortFunc(common, func(a, b plumbing.Hash) int { return bytes.Compare(a[:], b[:]) })
 	// One that another leads to is not a best one.
+	if len(common) > maxCommon {
+		return base, &UnfitError{fmt.Errorf("its history joins that of the branch at more than %d commits", maxCommon)}
+	}
 	for _, h := range slices.Clone(common) {
+		if !slices.Contains(common, h) {
+			continue
+		}
 		behind, err := g.walk(h, nil, nobody)
 		if err != nil {
 			return base, err
@@ -251,7 +260,7 @@ func (g *merger) folder(fork, base, head plumbing.Hash, at string, depth int) (p
 	case fork == base:
 		return head, nil
 	case depth > g.Depth:
-		return base, fmt.Errorf("folder %q: it is deeper than %d folders", at, g.Depth)
+		return base, &UnfitError{fmt.Errorf("folder %q: it is deeper than %d folders", at, g.Depth)}
 	}
 	var sides [3]map[string]object.TreeEntry
 	names := map[string]bool{}
@@ -327,6 +336,9 @@ func (g *merger) file(fork, base, head plumbing.Hash, at string) (plumbing.Hash,
 	var texts [3]string
 	for i, h := range []plumbing.Hash{fork, base, head} {
 		data, err := g.objects.read(plumbing.BlobObject, h, g.File)
+		if errors.As(err, new(*tooLargeError)) {
+			return base, &UnfitError{fmt.Errorf("file %q: %w", at, err)}
+		}
 		if err != nil {
 			return base, fmt.Errorf("file %q: %w", at, err)
 		}

@@ -287,6 +287,17 @@ func (r Rollout) Phase() Phase {
 	return PhaseApplied
 }
 
+// Stops are who is stopped and what would lift it: what a person has to be told once.
+func (r Rollout) Stops() string {
+	var lines []string
+	for _, c := range r.Clusters {
+		if c.Phase == PhaseStopped {
+			lines = append(lines, c.Cluster+": "+c.Lift)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
 // Words are a rollout in a line.
 func (r Rollout) Words() string {
 	counts := map[Phase]int{}
@@ -310,6 +321,9 @@ func (r Rollout) Markdown() string {
 	var b strings.Builder
 	p := &page{w: &b}
 	sign := map[Phase]string{PhaseStopped: "🔴", PhaseRolling: "⏳", PhaseWaiting: "⏳", PhaseApplied: "✅"}
+	if !slices.ContainsFunc(r.Clusters, func(c Rolling) bool { return c.Phase != PhaseGone && c.Phase != PhaseObserved }) {
+		sign[PhaseApplied] = "⚪"
+	}
 	p.line("### %s reconciler · %s", sign[r.Phase()], Escape(r.Words()))
 	p.line("")
 	if len(r.Clusters) > 0 {

@@ -39,14 +39,19 @@ type Seen struct {
 // fault of what came since.
 func Between(base, head desired.Fleet) Differences {
 	var d Differences
-	told := map[string]bool{}
+	told := map[[2]string]bool{} // cluster and text: the line may have moved
 	for _, p := range base.Errors() {
-		told[p.Text] = true // the line may have moved
+		told[[2]string{p.Cluster, p.Text}] = true
+	}
+	for _, b := range base.Broken {
+		for _, p := range b.Problems {
+			told[[2]string{p.Cluster, p.Text}] = true
+		}
 	}
 	fresh := func(problems []desired.Problem) []desired.Problem {
 		var out []desired.Problem
 		for _, p := range problems {
-			if p.Severity == desired.SeverityError && !told[p.Text] {
+			if p.Severity == desired.SeverityError && !told[[2]string{p.Cluster, p.Text}] {
 				out = append(out, p)
 			}
 		}

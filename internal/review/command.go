@@ -75,8 +75,12 @@ func (r *Reviewer) hear(ctx context.Context, k *known, me string, p forge.Pull, 
 		if ok && c.Author != me && !c.Bot && !c.Edited && done < maxCommands && r.Now().Sub(c.Created) < fresh {
 			done++
 			words, did, err := r.obey(ctx, p, c.Author, asked)
-			if err != nil {
+			switch {
+			case err != nil && busy(err):
 				return fmt.Errorf("the command of comment %d: %w", c.ID, err)
+			case err != nil: // and nobody's plan waits for it
+				r.log.Warn("a command could not be done", "pull", p.Number, "comment", c.ID, "error", err)
+				words, did = "it could not be done; the reconciler's log says why", false
 			}
 			reaction := forge.Rocket
 			if !did {

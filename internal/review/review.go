@@ -74,7 +74,8 @@ type Reviewer struct {
 	Ports
 	Options
 	log   *slog.Logger
-	pulls map[int]*known // that were answered
+	pulls map[int]*known  // that were answered
+	heads map[string]bool // of what is open → it comes from the repository itself
 	// followed are rollouts that are told.
 	followed []*followed
 	commit   string        // whose rollout was begun last
@@ -86,6 +87,7 @@ type known struct {
 	head, base string
 	updated    time.Time
 	diffs      Differences
+	nothing    bool // it is merged already, or touches no file of the fleet
 	refused    *RefusedError
 	status     string // that was set last: commit, state and words
 	body       string // of our comment, as it was written last
@@ -125,6 +127,10 @@ func (r *Reviewer) Turn(ctx context.Context) error {
 	}
 	var troubles []error
 	still := map[int]bool{}
+	r.heads = map[string]bool{}
+	for _, p := range open {
+		r.heads[p.Head] = r.heads[p.Head] || !p.Fork
+	}
 	for _, p := range open {
 		still[p.Number] = true
 		if err := r.answer(ctx, me, p, base, fleet); err != nil && !errors.Is(err, ErrMoved) {
@@ -134,7 +140,7 @@ func (r *Reviewer) Turn(ctx context.Context) error {
 			return ctx.Err()
 		}
 		if len(troubles) > 0 && busy(troubles[len(troubles)-1]) {
-			return errors.Join(troubles...) // nobody else is answered sooner
+			return troubles[len(troubles)-1] // nobody else is answered sooner
 		}
 	}
 	for number := range r.pulls {
@@ -145,8 +151,17 @@ func (r *Reviewer) Turn(ctx context.Context) error {
 	if err := r.tell(ctx, me, base, fleet); err != nil {
 		troubles = append(troubles, fmt.Errorf("tell the rollout: %w", err))
 	}
-	return errors.Join(troubles...)
+	if len(troubles) > 0 {
+		return &PartialError{errors.Join(troubles...)}
+	}
+	return nil
 }
+
+// PartialError is of some pull requests, while the others were answered.
+type PartialError struct{ Err error }
+
+func (e *PartialError) Error() string { return e.Err.Error() }
+func (e *PartialError) Unwrap() error { return e.Err }
 
 // busy says that a forge asks to be left alone.
 func busy(err error) bool {
@@ -165,6 +180,9 @@ func (r *Reviewer) answer(ctx context.Context, me string, p forge.Pull, base str
 		r.pulls[p.Number] = k
 	}
 	if p.Fork && !r.Forks {
+		if r.heads[p.Head] { // a status is of a commit, and of this one somebody else's
+			return nil
+		}
 		return r.status(ctx, k, p.Head, forge.Success, "not planned: it comes from a fork")
 	}
 	if k.head != p.Head || k.base != base {
@@ -204,7 +222,7 @@ func (r *Reviewer) compare(ctx context.Context, k *known, base, head string, fle
 		return err
 	}
 	k.failures, k.failed = 0, ""
-	k.diffs, k.refused = Differences{}, refused
+	k.diffs, k.refused, k.nothing = Differences{}, refused, change.Nothing
 	if refused == nil {
 		defer change.Close()
 		if !change.Nothing {
@@ -268,6 +286,9 @@ func (r *Reviewer) look(ctx context.Context, k *known, me string, p forge.Pull) 
 func (r *Reviewer) write(ctx context.Context, k *known, p forge.Pull, proposal report.Proposal) error {
 	if !proposal.Touches() && k.id == 0 && len(k.note.Answers) == 0 {
 		return nil
+	}
+	if k.nothing && k.note.Head == p.Head {
+		return nil // it was merged a moment ago, and the forge says so soon
 	}
 	plan := report.Comment(proposal, r.Most)
 	n := k.note

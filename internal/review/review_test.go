@@ -196,6 +196,34 @@ func TestWhatAForgeFindsTooLongIsSaidInFewerWords(t *testing.T) {
 	has(t, f.one(t, 7), "3 of 3 nodes to change")
 }
 
+func TestAMistakeIsNewWhereItWasNotBefore(t *testing.T) {
+	f := newForgery(t)
+	const mistake = "listen: 8200\n"
+	base := edit(t, example(t), "clusters/lab/cluster.yaml", "seal: shamir\n", mistake+"seal: shamir\n")
+	f.trees[f.commit] = base
+	f.look()
+	f.open(7, "one", edit(t, base, prodEU, "seal: shamir\n", mistake+"seal: shamir\n"))
+	f.open(8, "two", edit(t, base, "README.md", "", "more words"))
+	turn(t, f.reviewer())
+	has(t, f.one(t, 7), "🔴", prodEU)
+	hasNot(t, f.one(t, 7), "clusters/lab/cluster.yaml")
+	if s := f.statuses[hash("two")+" reconciler/plan"]; s != "success no cluster is touched" {
+		t.Errorf("what was wrong before is told of who did not do it: %q", s)
+	}
+}
+
+func TestAForkSaysNothingOfACommitThatIsNotItsOwn(t *testing.T) {
+	f := newForgery(t)
+	f.open(7, "one", edit(t, example(t), prodEU, "ui: true", "ui: true\nlisten: 8200"))
+	f.open(8, "one", f.trees[hash("one")]).Fork = true
+	r := f.reviewer()
+	turn(t, r)
+	turn(t, r)
+	if s := f.statuses[hash("one")+" reconciler/plan"]; !strings.HasPrefix(s, "failure") {
+		t.Errorf("status %q", s)
+	}
+}
+
 func TestAPlaintextSecretIsNotRepeated(t *testing.T) {
 	f := newForgery(t)
 	const secret = "hvs.CAESIJ6rcanaryCanaryCanary0123456789canary"
@@ -393,6 +421,8 @@ func TestTheCommentFollowsTheRollout(t *testing.T) {
 	s.Plan.Blocks = []diff.Block{{Reason: diff.ReasonQuorum, Detail: "eu-2 did not come back", Lift: "bring it back"}}
 	f.seen["prod-eu"] = s
 	turn(t, r)
+	f.now = f.now.Add(time.Minute)
+	s.Plan.Blocks[0].Detail = "eu-2 did not come back, for a while now"
 	turn(t, r)
 	if ours := f.ours(7); len(ours) != 2 || !strings.Contains(ours[1], "eu-2 did not come back") {
 		t.Errorf("a stop is a comment of its own, once:\n%s", strings.Join(ours, "\n----\n"))
@@ -402,7 +432,7 @@ func TestTheCommentFollowsTheRollout(t *testing.T) {
 	f.now = f.now.Add(17 * time.Minute)
 	f.look()
 	turn(t, r)
-	has(t, f.ours(7)[0], "✅", "applied in 1 of 1 cluster", "from 12:00 to 12:17 UTC")
+	has(t, f.ours(7)[0], "✅", "applied in 1 of 1 cluster", "from 12:00 to 12:18 UTC")
 	has(t, f.statuses[merged+" reconciler/rollout"], "success")
 	writes := f.writes
 	turn(t, r)

@@ -17,6 +17,9 @@ import (
 // After the merge the comment follows the rollout, and the merged commit has a
 // status. A stop is a comment of its own as well: nobody is told of an edit.
 
+// lateMerge is for how long a forge may not know whose merge a commit is.
+const lateMerge = 2 * time.Minute
+
 const maxFollowed = 50 // commits, and commits of one step forward that are asked about
 
 // followed is a commit whose rollout is told.
@@ -24,8 +27,9 @@ type followed struct {
 	commit  string
 	digests map[string]string // touched cluster → digest of the spec of commit
 	pulls   []*merged         // whose merge it is
-	asked   bool              // the forge was asked for pulls
-	status  string            // that was set last
+	began   time.Time
+	asked   bool   // the forge was asked for pulls
+	status  string // that was set last
 }
 
 // merged is a pull request whose rollout is told.
@@ -65,7 +69,7 @@ func (r *Reviewer) begin(ctx context.Context, commit string, fleet desired.Fleet
 		commits = since[:min(len(since), maxFollowed)]
 	}
 	for _, c := range commits {
-		f := &followed{commit: c}
+		f := &followed{commit: c, began: r.Now()}
 		if c == commit && r.commit != "" {
 			f.digests = Between(r.kept(r.fleet), r.kept(fleet)).Digests()
 		}
@@ -135,9 +139,13 @@ func (r *Reviewer) pullsOf(ctx context.Context, me string, f *followed) error {
 		if f.digests == nil {
 			f.digests = m.note.Clusters
 		}
+		if len(f.digests) == 0 {
+			continue // what it touches is not known any more, and nothing is claimed
+		}
 		f.pulls = append(f.pulls, m)
 	}
-	f.asked = true
+	// A forge may know of a merge a little later than git does.
+	f.asked = len(f.pulls) > 0 || r.Now().Sub(f.began) > lateMerge
 	return nil
 }
 
@@ -148,6 +156,9 @@ func (r *Reviewer) rollout(f *followed, fleet desired.Fleet) report.Rollout {
 		one := report.Rolling{Cluster: name}
 		want, ok := fleet.Cluster(name)
 		seen, looked := r.Seen(name)
+		if slices.ContainsFunc(fleet.Broken, func(b desired.Broken) bool { return b.Name == name }) {
+			want, ok = desired.Cluster{Digest: f.digests[name], Nodes: make([]desired.Node, len(seen.Have))}, true // kept at the spec accepted last
+		}
 		switch {
 		case !ok || want.Digest != f.digests[name]:
 			one.Phase, one.Words = report.PhaseGone, "a later commit wants something else of it"
@@ -234,11 +245,11 @@ func (r *Reviewer) update(ctx context.Context, m *merged, rollout report.Rollout
 	if m.note.Over || m.note.Merged == n.Merged && m.note.Print == print {
 		return nil
 	}
-	if rollout.Phase() == report.PhaseStopped && n.Told != print {
+	if stops := printOf(rollout.Stops()); rollout.Phase() == report.PhaseStopped && n.Told != stops {
 		if _, err := r.Forge.Comment(ctx, m.number, marker("stopped "+r.Identity)+"\n"+text); err != nil {
 			return err
 		}
-		n.Told = print
+		n.Told, m.note.Told = stops, stops
 	}
 	_, plan := read(m.body)
 	n.Print = print
