@@ -2,6 +2,7 @@ package git_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -141,11 +142,11 @@ func snapshot(t *testing.T, dir string) string {
 	var b strings.Builder
 	err := filepath.WalkDir(filepath.Join(dir, "repo"), func(path string, d os.DirEntry, err error) error {
 		if err == nil && !d.IsDir() {
-			info, err := d.Info()
+			data, err := os.ReadFile(path)
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(&b, "%s %d\n", path, info.Size())
+			fmt.Fprintf(&b, "%s %x\n", path, sha256.Sum256(data))
 		}
 		return err
 	})
