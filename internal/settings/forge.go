@@ -37,6 +37,16 @@ type Operators struct {
 	Teams    []string
 }
 
+// OperatorsOf are the teams of the first glob that a cluster matches; nil: nobody.
+func (f Forge) OperatorsOf(cluster string) []string {
+	for _, o := range f.Operators {
+		if Match(o.Clusters, cluster) {
+			return o.Teams
+		}
+	}
+	return nil
+}
+
 // forge reads where a fleet's pull requests are.
 func (r *reader) forge(n *yaml.Node, f *Fleet) {
 	to := &f.Forge

@@ -413,6 +413,18 @@ func TestLoadReadsWhereTheForgeIs(t *testing.T) {
 	}
 }
 
+func TestTheFirstGlobSaysWhoOperates(t *testing.T) {
+	f := Forge{Operators: []Operators{{"prod-*", []string{"acme/ops"}}, {"*", []string{"acme/dev"}}}}
+	for cluster, want := range map[string]string{"prod-eu": "acme/ops", "lab": "acme/dev"} {
+		if got := f.OperatorsOf(cluster); len(got) != 1 || got[0] != want {
+			t.Errorf("%s: %q", cluster, got)
+		}
+	}
+	if got := (Forge{}).OperatorsOf("lab"); got != nil {
+		t.Errorf("nobody was named, and %q may", got)
+	}
+}
+
 func TestLoadRefusesAForge(t *testing.T) {
 	for forge, want := range map[string]string{
 		"{token_file: t}":                                              "does not say which forge it is",
