@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"maps"
 	"slices"
@@ -65,17 +64,15 @@ func (f *following) answering() (*pulls, error) {
 	p := &pulls{every: f.only.Interval, log: f.log, news: make(chan struct{}, 1), seen: map[string]review.Seen{}}
 	p.Reviewer = review.New(review.Ports{
 		Forge: client, InForce: p.inForce, Seen: p.last, Now: time.Now,
-		Propose: f.propose,
-		Load: func(tree fs.FS) (desired.Fleet, error) {
-			fleet, err := loadTree(tree.(*git.Tree), known) // as propose gave it
-			return f.judged(fleet), err
+		Propose: func(ctx context.Context, base, head string) (review.Change, error) {
+			return f.propose(ctx, base, head, known)
 		},
 		Since: f.since,
 		Hold:  f.holdBy, Resume: f.resumeBy,
 	}, review.Options{
 		Branch: f.only.Branch, Identity: f.only.Path + " " + strings.Join(f.only.Clusters, " ") + " " + f.cluster, Suffix: suffix, Forks: at.Forks,
 		Keeps:     func(cluster string) bool { return f.only.Keeps(cluster) && f.matches(cluster) },
-		Operators: func(cluster string) []string { return operatorsOf(at, cluster) },
+		Operators: at.OperatorsOf,
 	}, f.log)
 	return p, nil
 }
@@ -179,11 +176,8 @@ func (p *pulls) run(ctx context.Context) {
 		wait, news := p.every, p.news
 		if err != nil {
 			wait = min(p.every<<min(failures, 10), max(p.every, longestReview))
-			if said, ok := errors.AsType[interface {
-				error
-				RetryAfter() time.Duration
-			}](err); ok {
-				wait, news = max(wait, said.RetryAfter()), nil // it asked to be left alone
+			if after, busy := review.Busy(err); busy {
+				wait, news = max(wait, after), nil // it asked to be left alone
 			}
 			failures++
 		} else {
@@ -234,7 +228,7 @@ func (f *following) since(ctx context.Context, older, newer string) (commits []s
 }
 
 // propose reads what merging a pull request gives.
-func (f *following) propose(ctx context.Context, base, head string) (review.Change, error) {
+func (f *following) propose(ctx context.Context, base, head string, known *desired.Known) (review.Change, error) {
 	branch := f.only.Branch
 	m, err := f.Merge(ctx, base, head)
 	conflict, _ := errors.AsType[*git.ConflictError](err)
@@ -250,7 +244,11 @@ func (f *following) propose(ctx context.Context, base, head string) (review.Chan
 	case err != nil:
 		return review.Change{}, err
 	}
-	return review.Change{After: m.Tree(), Nothing: len(m.Changed()) == 0, Close: m.Close}, nil
+	after := func() (desired.Fleet, error) {
+		fleet, err := loadTree(m.Tree(), known)
+		return f.judged(fleet), err
+	}
+	return review.Change{After: after, Nothing: len(m.Changed()) == 0, Close: m.Close}, nil
 }
 
 // holdBy is hold as somebody asks for it on the forge.
@@ -282,14 +280,4 @@ func forgeOf(f settings.Forge) (forge.Client, error) {
 		o.Token = func() (secret.Bytes, error) { return secret.ReadFile(f.TokenFile) }
 	}
 	return forge.New(o)
-}
-
-// operatorsOf are the teams of the first glob that a cluster matches.
-func operatorsOf(f settings.Forge, cluster string) []string {
-	for _, o := range f.Operators {
-		if settings.Match(o.Clusters, cluster) {
-			return o.Teams
-		}
-	}
-	return nil
 }

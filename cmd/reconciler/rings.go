@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -81,8 +82,9 @@ func inOrder(rings []desired.Ring, fleet []diff.Fellow) []int {
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		return diff.RingOf(rings, fleet[a].Name, fleet[a].Environment) - diff.RingOf(rings, fleet[b].Name, fleet[b].Environment)
+	ring := func(i int) int { return diff.RingOf(rings, fleet[i].Name, fleet[i].Environment) }
+	slices.SortFunc(order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(ring(a), ring(b)), cmp.Compare(fleet[a].Name, fleet[b].Name))
 	})
 	return order
 }

@@ -76,7 +76,7 @@ func (r *Reviewer) hear(ctx context.Context, k *known, me string, p forge.Pull, 
 			done++
 			words, did, err := r.obey(ctx, p, c.Author, asked)
 			switch {
-			case err != nil && busy(err):
+			case err != nil && isBusy(err):
 				return fmt.Errorf("the command of comment %d: %w", c.ID, err)
 			case err != nil: // and nobody's plan waits for it
 				r.log.Warn("a command could not be done", "pull", p.Number, "comment", c.ID, "error", err)

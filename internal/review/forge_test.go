@@ -235,9 +235,8 @@ func (f *forgery) reviewer() *Reviewer {
 			case f.trees[head] == nil:
 				return Change{}, ErrMoved
 			}
-			return Change{After: f.trees[head], Close: func() error { return nil }}, nil
+			return Change{After: func() (desired.Fleet, error) { return f.fleet(head), nil }, Close: func() error { return nil }}, nil
 		},
-		Load: func(tree fs.FS) (desired.Fleet, error) { return desired.Load(tree, desired.Options{}), nil },
 		Seen: func(cluster string) (Seen, bool) { s, ok := f.seen[cluster]; return s, ok },
 		Since: func(_ context.Context, _, newer string) ([]string, error) {
 			return []string{newer}, nil

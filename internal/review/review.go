@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"slices"
 	"time"
@@ -22,7 +21,8 @@ const (
 
 // Change is what a pull request would make of the fleet's folder. Who got it closes it.
 type Change struct {
-	After   fs.FS
+	// After reads the fleet as the daemon does, with what this host allows of it.
+	After   func() (desired.Fleet, error)
 	Nothing bool // it touches no file of the folder
 	Close   func() error
 }
@@ -46,8 +46,6 @@ type Ports struct {
 	// Propose reads what merging head into base gives: a [RefusedError], [ErrMoved],
 	// or an error that the pull request has no part in.
 	Propose func(ctx context.Context, base, head string) (Change, error)
-	// Load reads a fleet as the daemon does, with what this host allows of it.
-	Load func(fs.FS) (desired.Fleet, error)
 	// Seen is what the last turn of a cluster saw; false: there was none.
 	Seen func(cluster string) (Seen, bool)
 	// Since are the commits that came after one, up to another.
@@ -139,7 +137,7 @@ func (r *Reviewer) Turn(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if len(troubles) > 0 && busy(troubles[len(troubles)-1]) {
+		if len(troubles) > 0 && isBusy(troubles[len(troubles)-1]) {
 			return troubles[len(troubles)-1] // nobody else is answered sooner
 		}
 	}
@@ -163,13 +161,21 @@ type PartialError struct{ Err error }
 func (e *PartialError) Error() string { return e.Err.Error() }
 func (e *PartialError) Unwrap() error { return e.Err }
 
-// busy says that a forge asks to be left alone.
-func busy(err error) bool {
-	_, ok := errors.AsType[interface {
+// Busy says that a forge asks to be left alone, and for how long where it says that.
+func Busy(err error) (after time.Duration, yes bool) {
+	said, ok := errors.AsType[interface {
 		error
 		RetryAfter() time.Duration
 	}](err)
-	return ok
+	if !ok {
+		return 0, false
+	}
+	return said.RetryAfter(), true
+}
+
+func isBusy(err error) bool {
+	_, yes := Busy(err)
+	return yes
 }
 
 // answer brings one pull request's comment and status up to date.
@@ -226,7 +232,7 @@ func (r *Reviewer) compare(ctx context.Context, k *known, base, head string, fle
 	if refused == nil {
 		defer change.Close()
 		if !change.Nothing {
-			after, err := r.Load(change.After)
+			after, err := change.After()
 			if err != nil {
 				return err
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -49,7 +50,7 @@ func (r *Reviewer) tell(ctx context.Context, me, commit string, fleet desired.Fl
 	for _, f := range r.followed {
 		if err := r.follow(ctx, me, f, fleet); err != nil {
 			troubles = append(troubles, err)
-			if busy(err) {
+			if isBusy(err) {
 				break
 			}
 		}
@@ -152,7 +153,7 @@ func (r *Reviewer) pullsOf(ctx context.Context, me string, f *followed) error {
 // rollout is how far a commit is, as the last turns saw it.
 func (r *Reviewer) rollout(f *followed, fleet desired.Fleet) report.Rollout {
 	out := report.Rollout{Commit: f.commit}
-	for _, name := range namesOfMap(f.digests) {
+	for _, name := range slices.Sorted(maps.Keys(f.digests)) {
 		one := report.Rolling{Cluster: name}
 		want, ok := fleet.Cluster(name)
 		seen, looked := r.Seen(name)
@@ -201,15 +202,6 @@ func rolling(name string, seen Seen, nodes int) report.Rolling {
 		one.Phase, one.Words = report.PhaseWaiting, seen.Plan.Waits[0].Detail
 	}
 	return one
-}
-
-func namesOfMap(m map[string]string) []string {
-	var names []string
-	for name := range m {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }
 
 // rolled sets the status of a commit.
