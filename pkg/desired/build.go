@@ -52,6 +52,8 @@ func (l *loader) cluster(name string) *builder {
 	b.render()
 	if !d.broken() {
 		d.cluster.Digest = b.digest()
+		d.cluster.places = placed{}
+		d.cluster.places.add("", b.spec)
 	}
 	return b
 }
@@ -173,8 +175,10 @@ func (b *builder) buildCluster() bool {
 	b.buildAudit()
 	b.checkLabels(v)
 	c.Rollout = Rollout{Approval: v.str("rollout", "approval"), Pause: duration(v, "rollout", "pause")}
+	c.Drift = DriftPolicy{Heal: v.str("drift", "policy") == "heal", After: duration(v, "drift", "after")}
 	b.checkWindow()
 	b.checkIgnore()
+	b.buildWaivers()
 	b.readCA()
 	c.Unbuilt = findUnbuilt(v)
 	return !b.draft.broken()
@@ -313,6 +317,14 @@ func (b *builder) checkIgnore() {
 				hint = "did you mean " + near + "?"
 			}
 			b.fail(rule.place, "there is no rule `"+rule.text+"`", hint)
+			continue
+		}
+		switch {
+		case rule == nil:
+		case !waivable(rule.text):
+			b.fail(rule.place, "`"+rule.text+"` cannot be waived: nothing of a commit may lift it", "remove the waiver, and mend what the rule names")
+		case item.child("nodes") != nil:
+			b.fail(item.at("nodes"), "a waiver of a rule is for the whole cluster", "remove nodes, or write path: /PATH for a drift on some nodes")
 		}
 	}
 }

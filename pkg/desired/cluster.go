@@ -60,6 +60,8 @@ type Cluster struct {
 	Service   Service
 	Audit     []Audit
 	Rollout   Rollout
+	Drift     DriftPolicy
+	Waivers   []Waiver
 	Nodes     []Node // sorted by name
 
 	// Unbuilt are the accepted keys whose effect this release does not have:
@@ -70,6 +72,7 @@ type Cluster struct {
 	Digest string
 
 	contents map[string][]byte // by digest, what Content returns
+	places   placed            // of what was written
 }
 
 // Manages says whether the spec lets us write what belongs to a concern.
@@ -141,6 +144,12 @@ const (
 type Rollout struct {
 	Approval string // "none" is the only one built
 	Pause    time.Duration
+}
+
+// DriftPolicy says what becomes of a node that somebody changed.
+type DriftPolicy struct {
+	Heal  bool          // put back what the spec says; else it is only reported
+	After time.Duration // how long what somebody changed by hand is left alone
 }
 
 // Unbuilt is an accepted key whose effect this release does not have.

@@ -13,7 +13,7 @@ import (
 // a new line above changes nothing.
 func (b *builder) digest() string {
 	c := b.draft.cluster
-	c.Digest, c.Unbuilt, c.Artefacts, c.Releases = "", nil, nil, Releases{}
+	c.Digest, c.Unbuilt, c.Artefacts, c.Releases, c.Waivers = "", nil, nil, Releases{}, nil
 	h := sha256.New()
 	encoder := json.NewEncoder(h)
 	for _, part := range []any{c, b.l.result.Render, b.spec.plain(), b.draft.cluster.Artefacts, b.verbatimDigests()} {

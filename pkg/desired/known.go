@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Known are the clusters of the commit that was loaded last, by what they were made
@@ -39,8 +40,9 @@ type identified interface {
 	TreeID(name string) (string, error)
 }
 
-// madeOf is what a cluster is made of; "" where that cannot be told.
-func madeOf(fsys fs.FS, name string) string {
+// madeOf is what a cluster is made of, the day that waivers expire by included; ""
+// where that cannot be told.
+func madeOf(fsys fs.FS, name string, now time.Time) string {
 	files, ok := fsys.(identified)
 	if !ok {
 		return ""
@@ -49,7 +51,7 @@ func madeOf(fsys fs.FS, name string) string {
 	if err != nil {
 		return ""
 	}
-	parts := []string{name, own}
+	parts := []string{name, own, now.UTC().Format(time.DateOnly)}
 	for _, shared := range []string{fleetFile, lockFile, environmentsDir} {
 		id, err := files.TreeID(shared)
 		if err != nil {

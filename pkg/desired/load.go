@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Options is what the repo cannot know by itself.
@@ -14,6 +15,8 @@ type Options struct {
 	// of the machine, so they are looked up outside; nil accepts every
 	// well-formed name.
 	Zone func(name string) bool
+	// Now is what waivers expire by. Zero: none has expired.
+	Now time.Time
 	// Known is what was loaded before; nil: nothing is.
 	Known *Known
 }
@@ -87,7 +90,7 @@ func hasErrors(problems []Problem) bool {
 }
 
 func newLoader(fsys fs.FS, opts Options) *loader {
-	isKnown := func(cluster string) bool { return opts.Known.recall(madeOf(fsys, cluster)) != nil }
+	isKnown := func(cluster string) bool { return opts.Known.recall(madeOf(fsys, cluster, opts.Now)) != nil }
 	return &loader{
 		opts: opts, schema: newSchema(), repo: openRepo(fsys, isKnown), fsys: fsys,
 		result: Fleet{Render: 1}, layers: map[string]*layerFile{},
@@ -243,7 +246,7 @@ func (l *loader) clusters() []*draft {
 
 // known is a cluster, read only where it was not read from the same before.
 func (l *loader) known(name string) *draft {
-	made := madeOf(l.fsys, name)
+	made := madeOf(l.fsys, name, l.opts.Now)
 	if before := l.opts.Known.recall(made); before != nil {
 		l.repo.problems = append(l.repo.problems, before.problems...)
 		return &before.draft

@@ -237,7 +237,6 @@ func TestUnbuilt(t *testing.T) {
 		{spec, "zone: eu-west-1c}", "zone: eu-west-1c, state: absent}"},
 		{spec, "held_by: reconciler}", "held_by: people, holders: [a, b, c, d, e]}"},
 		{spec, "NO_PROXY:", "VAULT_HSM_PIN: \"secret:pin\", NO_PROXY:"},
-		{spec, "ui: true", "ui: true\nignore: [{rule: one-zone, reason: r, owner: o, until: 2027-01-01}]"},
 	}), desired.Options{})
 	c, ok := fleet.Cluster("prod-eu")
 	if !ok {
@@ -248,13 +247,12 @@ func TestUnbuilt(t *testing.T) {
 		got = append(got, u.Key+" "+u.Place.String())
 	}
 	want := []string{
-		"rollout.window clusters/prod-eu/cluster.yaml:26:34",
-		"rollout.approval clusters/prod-eu/cluster.yaml:26:21",
-		"ignore clusters/prod-eu/cluster.yaml:16:9",
+		"rollout.window clusters/prod-eu/cluster.yaml:25:34",
+		"rollout.approval clusters/prod-eu/cluster.yaml:25:21",
 		"keys.held_by clusters/prod-eu/cluster.yaml:13:56",
 		"keys.holders clusters/prod-eu/cluster.yaml:13:73",
-		"nodes[].state clusters/prod-eu/cluster.yaml:25:63",
-		"environment_file.VAULT_HSM_PIN clusters/prod-eu/cluster.yaml:17:78",
+		"nodes[].state clusters/prod-eu/cluster.yaml:24:63",
+		"environment_file.VAULT_HSM_PIN clusters/prod-eu/cluster.yaml:16:78",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

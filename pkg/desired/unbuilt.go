@@ -16,7 +16,6 @@ func unbuiltKeys() []unbuiltKey {
 	return []unbuiltKey{
 		{path: "rollout.window"},
 		{path: "rollout.approval", built: []string{"none"}},
-		{path: "ignore"},
 		{path: "config_file"},
 		{path: "service.unit"},
 		{path: "keys.held_by", built: []string{"reconciler"}},
