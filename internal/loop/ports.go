@@ -16,6 +16,11 @@ type Spec struct {
 	Cluster  desired.Cluster
 	Commit   string // empty for a folder that is no commit
 	Contents apply.Contents
+	// Before is the spec that the cluster was last brought to, where that is another
+	// and can still be had; nil: it cannot.
+	Before *desired.Cluster
+	// Asked says that a person wants it done now: drift.after is not waited for.
+	Asked bool
 	// Waits are for what the plan of this spec knows nothing of: a newer commit that
 	// has not reached the cluster.
 	Waits []diff.Wait

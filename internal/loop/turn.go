@@ -25,6 +25,7 @@ type Turned struct {
 	Have    []actual.Node
 	Memory  diff.Memory
 	Plan    diff.Plan
+	Drift   diff.Drifted
 	Results []apply.Result // of the one wave; empty when there was none to do
 	Err     error          // the turn could not go on; a [Busy] where another one acts
 }
@@ -69,9 +70,16 @@ func Look(ctx context.Context, p Ports, spec Spec) Turned {
 	}
 	now := p.Clock.Now()
 	t.At = now
-	t.Plan = diff.Cluster(spec.Cluster, t.Have, t.Memory, now)
+	t.Drift = diff.FindDrift(spec.Cluster, spec.Before, t.Have, t.Memory, now)
+	t.Memory = t.Memory.Notice(t.Drift, t.Have, now)
+	planned := t.Memory
+	if spec.Asked {
+		planned = planned.Asked(now)
+	}
+	t.Plan = diff.Cluster(spec.Cluster, t.Have, planned, now)
 	t.Plan.Commit = spec.Commit
 	t.Err = p.remember(ctx, spec, func(m diff.Memory) diff.Memory {
+		m = m.Notice(t.Drift, t.Have, now)
 		if !t.Plan.Empty() {
 			return m.Differing()
 		}

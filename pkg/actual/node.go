@@ -36,8 +36,9 @@ type Node struct {
 	Binary  *Binary         `json:"binary,omitempty"`
 	Service *Service        `json:"service,omitempty"`
 	Process *Process        `json:"process,omitempty"`
-	Files   map[string]File `json:"files,omitempty"` // by path; folders too
-	Users   map[string]bool `json:"users,omitempty"` // account or "group:NAME" → is there
+	Files   map[string]File `json:"files,omitempty"`  // by path; folders too
+	Beside  []string        `json:"beside,omitempty"` // other files of the configuration's folder that Vault would read if it were given the folder
+	Users   map[string]bool `json:"users,omitempty"`  // account or "group:NAME" → is there
 	Data    *Data           `json:"data,omitempty"`
 	Vault   *Vault          `json:"vault,omitempty"`
 	Raft    *Raft           `json:"raft,omitempty"`

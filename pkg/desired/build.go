@@ -175,7 +175,7 @@ func (b *builder) buildCluster() bool {
 	b.buildAudit()
 	b.checkLabels(v)
 	c.Rollout = Rollout{Approval: v.str("rollout", "approval"), Pause: duration(v, "rollout", "pause")}
-	c.Drift = DriftPolicy{Heal: v.str("drift", "policy") == "heal", After: duration(v, "drift", "after")}
+	c.Drift = DriftPolicy{Report: v.str("drift", "policy") == "report", After: duration(v, "drift", "after")}
 	b.checkWindow()
 	b.checkIgnore()
 	b.buildWaivers()

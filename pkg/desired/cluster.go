@@ -148,8 +148,8 @@ type Rollout struct {
 
 // DriftPolicy says what becomes of a node that somebody changed.
 type DriftPolicy struct {
-	Heal  bool          // put back what the spec says; else it is only reported
-	After time.Duration // how long what somebody changed by hand is left alone
+	Report bool          // only tell of it; else what the spec says is put back
+	After  time.Duration // how long what somebody changed by hand is left alone
 }
 
 // Unbuilt is an accepted key whose effect this release does not have.

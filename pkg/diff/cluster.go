@@ -25,6 +25,8 @@ type situation struct {
 	cause    Cause
 	forecast bool // beyond the first wave: tries and pauses no longer count
 
+	compared int // wants that were held against what is there
+
 	stops  int // calls of block, also of one that is listed already
 	blocks []Block
 	waits  []Wait

@@ -156,6 +156,9 @@ func word(b bool) string {
 	return no
 }
 
+// sortedKeys are those of a map.
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
 func sorted(s []string) []string {
 	s = slices.Clone(s)
 	slices.Sort(s)

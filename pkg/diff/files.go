@@ -66,6 +66,9 @@ func value(p desired.Put) string {
 func (s *situation) pending(n desired.Node) pending {
 	var p pending
 	for _, f := range n.Folders {
+		if _, waived := s.want.Waived(f.Path, n.Name, s.now); waived && s.cause == CauseDrift {
+			continue
+		}
 		wanted := f.Owner + ":" + f.Group + ":" + f.Mode
 		if have, known := s.v.get(n.Name, keyFolder+f.Path); known && have != wanted && s.manages(n.Name, desired.ConcernFiles, f.Path, have, wanted) {
 			p.folders = append(p.folders, Folder(f))
@@ -90,6 +93,9 @@ func (s *situation) pendingPut(p *pending, n desired.Node, put desired.Put) {
 	}
 	wanted := value(put)
 	onDisk := have == wanted
+	if _, waived := s.want.Waived(put.Path, n.Name, s.now); waived && s.cause == CauseDrift {
+		return // somebody answers for it as it is
+	}
 	if state, known := s.v.get(n.Name, keyService); !known || state == "changing" {
 		return // what it would do to Vault is not known now
 	}

@@ -21,6 +21,7 @@ type Memory struct {
 	Secrets   map[string]string `json:"secrets,omitempty"` // "age:…" or "secret:…" → digest of the plaintext that was placed
 	Newest    string            `json:"newest,omitempty"`  // highest version that was ever active
 	Leaves    []Leave           `json:"leaves,omitempty"`
+	Drifts    []Episode         `json:"drifts,omitempty"` // that are there, or were lately
 }
 
 // Accepted is the spec that is in force: the last that could be read and that
@@ -94,9 +95,10 @@ type Member struct {
 	// Settled is the last act of ours after whose end the service was seen active:
 	// a stop after it is not ours.
 	Settled string `json:"settled,omitempty"`
-	Ran     string `json:"ran,omitempty"`   // boot in which the service was last seen active
-	Run     string `json:"run,omitempty"`   // process last seen: boot/pid/start
-	Acted   string `json:"acted,omitempty"` // Run when our last start or restart began
+	Pinned  string `json:"pinned,omitempty"` // digest of the locked program that was last seen at vault.path
+	Ran     string `json:"ran,omitempty"`    // boot in which the service was last seen active
+	Run     string `json:"run,omitempty"`    // process last seen: boot/pid/start
+	Acted   string `json:"acted,omitempty"`  // Run when our last start or restart began
 	// Index is the leader's index when Run was first seen: below it the node
 	// has not caught up.
 	Index uint64 `json:"index,omitempty"`
@@ -135,6 +137,7 @@ const (
 	LeaveInit  LeaveKind = "init"  // the cluster may be born
 	LeaveHold  LeaveKind = "hold"  // hands off
 	LeaveRetry LeaveKind = "retry" // forget failed tries before At
+	LeaveHeal  LeaveKind = "heal"  // put back now what somebody changed; of one turn, never stored
 )
 
 // Leave is a person's word to the reconciler, given on its own host.
@@ -163,6 +166,12 @@ func (m Memory) Accept(want desired.Cluster, commit string) Memory {
 	if commit != "" && m.Accepted.Digest != want.Digest {
 		m.Accepted = Accepted{Commit: commit, Digest: want.Digest}
 	}
+	return m
+}
+
+// Asked is the memory for a turn that a person asks for: drift is put back now.
+func (m Memory) Asked(now time.Time) Memory {
+	m.Leaves = append(slices.Clone(m.Leaves), Leave{Kind: LeaveHeal, At: now})
 	return m
 }
 

@@ -35,6 +35,7 @@ const (
 	ReasonNotStaged     Reason = "not-staged"
 	ReasonNoRoot        Reason = "no-root"       // the look had no root's eyes, so nothing can be placed
 	ReasonStranger      Reason = "other-process" // Vault answers, but not as our unit
+	ReasonFight         Reason = "fight"         // what is put back comes again and again
 )
 
 // Reasons of Waits: time will do.
@@ -44,6 +45,7 @@ const (
 	WaitPause    Reason = "pause"    // rollout.pause
 	WaitRetry    Reason = "retry"    // a failed step is tried again later
 	WaitJoin     Reason = "joining"  // the node has not fetched the cluster's challenge yet
+	WaitByHand   Reason = "by-hand"  // drift.after
 	WaitRing     Reason = "ring"     // a newer commit has not reached the cluster
 )
 

@@ -178,6 +178,9 @@ func identityOf(have []actual.Node) string {
 func rememberNode(m Memory, x Member, want desired.Cluster, n actual.Node, leader *actual.Node, now time.Time) Member {
 	process := processOf(n)
 	x = proveEmpty(m, x, want, n, process)
+	if n.Machine != nil && n.Binary != nil && n.Binary.Digest != "" && n.Binary.Digest == want.Artefacts[n.Machine.Platform].Binary {
+		x.Pinned = n.Binary.Digest
+	}
 	if n.Data != nil && n.Data.State == actual.DataUsed && x.Device == "" && x.Joined {
 		x.Device = n.Data.Device
 	}

@@ -80,6 +80,9 @@ const (
 
 // mayTry says that a step has not failed too often or too recently.
 func (s *situation) mayTry(step Step) bool {
+	if !s.heals(step) {
+		return false
+	}
 	last, ok := s.memory.try(step.ID)
 	if ok && !s.forecast && last.Outcome == OutcomeIntent && last.Cut+1 >= maxCut && !s.retried(step.Node, last.At) {
 		s.block(step.Node, ReasonFailed, string(step.Action)+" was begun "+count(last.Cut+1)+" in a row, and reconciler did not live to see the end",
