@@ -83,6 +83,7 @@ func (r *applying) run(ctx context.Context) error {
 		return err
 	}
 	defer w.close()
+	w.asked = true
 	if err := w.store.Writable(ctx); err != nil {
 		return err
 	}
@@ -116,6 +117,9 @@ func (r *applying) applyAll(ctx context.Context, w *world, chosen []choice, limi
 
 // check refuses what could only fail later.
 func (r *applying) check() error {
+	if err := r.formats("text", "json", "markdown"); err != nil {
+		return err
+	}
 	switch {
 	case r.node != "":
 		return usage("choose clusters by --cluster; hold NODE keeps hands off a node", "--node cannot be applied: waves are made for whole clusters")

@@ -23,6 +23,7 @@ type wanted struct {
 	desired.Cluster
 	commit string            // empty for a folder that is no commit
 	broken []desired.Problem // why a newer commit is not in force; nil: there is none
+	before *desired.Cluster  // that it was last brought to, where that is another; nil: it cannot be had
 	waits  []diff.Wait       // what a newer commit waits for, that is in force elsewhere
 }
 
@@ -66,7 +67,28 @@ func (a *app) inForce(ctx context.Context, h host, fleet opened) ([]wanted, []de
 		}
 	}
 	kept, left, err := before.travel(ctx, whole, time.Now())
+	for i := range kept {
+		kept[i].before = before.standing(ctx, kept[i].Cluster)
+	}
 	return kept, append(broken, left...), err
+}
+
+// standing is the spec that a cluster was last brought to, where it is another than
+// the wanted one and can still be had: it tells drift from what a commit brings.
+func (p past) standing(ctx context.Context, want desired.Cluster) *desired.Cluster {
+	m, _, err := p.store.Load(ctx, want.Name)
+	if err != nil || m.Good.Commit == "" || m.Good.Digest == want.Digest {
+		return nil
+	}
+	fleet, err := p.at(m.Good.Commit)
+	if err != nil {
+		return nil
+	}
+	c, ok := fleet.Cluster(want.Name)
+	if !ok || c.Digest != m.Good.Digest {
+		return nil
+	}
+	return &c
 }
 
 // past reads the specs of commits that were accepted before.

@@ -50,6 +50,7 @@ func (a *app) look(ctx context.Context, have string) ([]looked, error) {
 		return nil, err
 	}
 	defer w.close()
+	w.asked = a.asked
 	var all []looked
 	for _, c := range chosen {
 		l := looked{c.source, make([]report.Cluster, len(c.whole)), time.Now()}
@@ -91,7 +92,8 @@ func told(want desired.Cluster, t loop.Turned) report.Cluster {
 	if errors.As(t.Err, &fenced) && fenced.Past > 0 {
 		t.Err = errors.New(fenced.Error()) // it is we ourselves: nobody else acts there
 	}
-	return report.Cluster{Name: want.Name, Nodes: len(want.Nodes), Have: t.Have, Memory: t.Memory, Plan: t.Plan, Results: t.Results, Err: t.Err}
+	return report.Cluster{Name: want.Name, Nodes: len(want.Nodes), Have: t.Have, Memory: t.Memory, Plan: t.Plan,
+		Drift: t.Drift, Observes: want.Drift.Report, Results: t.Results, Err: t.Err}
 }
 
 func (a *app) lookAtFile(ctx context.Context, path string) ([]looked, error) {
@@ -146,6 +148,7 @@ func (a *app) narrowed(clusters []report.Cluster) []report.Cluster {
 	out := slices.Clone(clusters)
 	for i := range out {
 		p := &out[i].Plan
+		out[i].Drift = driftOf(out[i].Drift, a.matchesNode)
 		var waves []diff.Wave
 		for _, w := range p.Waves {
 			if w = keep(w, func(s diff.Step) string { return s.Node }, a.matchesNode); len(w) > 0 {

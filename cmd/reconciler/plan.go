@@ -59,6 +59,10 @@ func newPlan(a *app) *cobra.Command {
 }
 
 func (a *app) plan(ctx context.Context, f planFlags) error {
+	if err := a.formats("text", "json", "markdown"); err != nil {
+		return err
+	}
+	a.asked = true // as apply would do it
 	asked, err := asked(f)
 	if err != nil {
 		return err

@@ -32,11 +32,12 @@ type app struct {
 	cluster string   // --cluster: glob
 	node    string   // --node: glob
 	labels  []string // -l: LABEL=VALUE
-	output  string   // -o: text, json or markdown
+	output  string   // -o: text, json, markdown or html
 	color   string   // --color: auto, always or never
 	verbose bool
 	quiet   bool
 
+	asked   bool    // what somebody changed by hand is put back now
 	held    error   // why the newest commit is not the one that was acted on
 	leftOut []error // fleets that could not be read, where others could
 }
@@ -76,6 +77,7 @@ func newRoot(a *app) *cobra.Command {
 		newApply(a),
 		newRun(a),
 		newStatus(a),
+		newDrift(a),
 		newWhy(a),
 		newApprove(a),
 		newHold(a),
@@ -126,7 +128,7 @@ func (a *app) addFlags(root *cobra.Command) {
 	flags.StringVar(&a.cluster, "cluster", "", "only clusters whose name matches `GLOB`")
 	flags.StringVar(&a.node, "node", "", "only nodes whose name matches `GLOB`")
 	flags.StringArrayVarP(&a.labels, "label", "l", nil, "only what has the label `NAME=VALUE`; may be repeated")
-	flags.StringVarP(&a.output, "output", "o", "text", "`FORMAT` of the output: text, json or markdown")
+	flags.StringVarP(&a.output, "output", "o", "text", "`FORMAT` of the output: text, json or markdown; of drift html as well")
 	flags.StringVar(&a.color, "color", "auto", "colour the output: auto, always or never")
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "log every look and act on stderr")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "say only what is wrong")
@@ -137,7 +139,7 @@ func (a *app) checkFlags() error {
 		name, value string
 		choices     []string
 	}{
-		{"--output", a.output, []string{"text", "json", "markdown"}},
+		{"--output", a.output, []string{"text", "json", "markdown", "html"}},
 		{"--color", a.color, []string{"auto", "always", "never"}},
 	} {
 		if !slices.Contains(f.choices, f.value) {

@@ -49,6 +49,7 @@ type world struct {
 	keys    ceremony.Keys
 	holder  string // who we are in a node's fence
 	fails   failpoint
+	asked   bool // a person asks: what was changed by hand is put back now
 
 	mu         sync.Mutex
 	enforced   map[string]bool               // clusters that may be acted on
@@ -137,7 +138,7 @@ func (w *world) cluster(ctx context.Context, in wanted) (loop.Ports, loop.Spec, 
 		Host: w.nodes.Look, Each: nodesAtOnce, Store: memories{w.store}, Lease: w.lease,
 		Hands: w.hands(want, c, targets), Clock: clock{}, Op: newOp,
 	}
-	return logged(w.fails.ports(ports), w.log, want.Name), loop.Spec{Cluster: want, Commit: in.commit, Contents: w.contents(want), Waits: in.waits}, nil
+	return logged(w.fails.ports(ports), w.log, want.Name), loop.Spec{Cluster: want, Commit: in.commit, Contents: w.contents(want), Before: in.before, Asked: w.asked, Waits: in.waits}, nil
 }
 
 // letGo ends what binds us to a cluster that is gone.

@@ -1,6 +1,8 @@
 package host
 
 import (
+	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +15,7 @@ import (
 func (r *reading) fill(n *actual.Node, now time.Time, known *bodies) {
 	n.Machine = r.machineSection()
 	n.Files = r.filesSection(now, known)
+	n.Beside = r.besideConfig()
 	n.Binary = r.binarySection()
 	n.Service = r.serviceSection()
 	n.Process = r.processSection(known)
@@ -34,6 +37,18 @@ func asked[V any](m map[string]V, keys []string) map[string]V {
 		}
 	}
 	return out
+}
+
+// besideConfig are files of the configuration's own folder that we did not ask for.
+func (r *reading) besideConfig() []string {
+	var beside []string
+	for _, p := range r.beside {
+		if _, known := r.target.Files[p]; !known && p != r.target.ConfigPath && path.Dir(p) == path.Dir(r.target.ConfigPath) {
+			beside = append(beside, p)
+		}
+	}
+	slices.Sort(beside)
+	return slices.Compact(beside)
 }
 
 func accounts(t actual.Target) []string {

@@ -277,6 +277,10 @@ tell_files() {
 			fact "absent $p" ''
 		fi
 	done
+	# What Vault would read beside the configuration if it were given the folder.
+	set +f
+	for p in "$ROOT${config%/*}"/*.hcl "$ROOT${config%/*}"/*.json; do [ ! -f "$p" ] || fact beside "${p#"$ROOT"}"; done
+	set -f
 	# Each list is words of is_path.
 	# shellcheck disable=SC2086
 	[ -z "$there" ] || stat -L -c '%f %U %G %s %.9Y %.9Z %d %i %n' -- $there |

@@ -29,9 +29,13 @@ type reading struct {
 	prints  map[string]fingerprint // by path, and "pid=N" for the running executable
 	hashes  map[fingerprint]string // "sha256:HEX"; empty: not known
 	clock   time.Time
+	beside  []string
 	denied  []string
 	garbled string // the first thing that made no sense
 }
+
+// maxBeside bounds how many files beside the configuration are told of.
+const maxBeside = 32
 
 // stat is what stat(1) told of a path, links followed.
 type stat struct {
@@ -95,6 +99,10 @@ func (r *reading) take(f fact) {
 		}
 	case "free":
 		r.takeFree(f)
+	case "beside":
+		if len(r.beside) < maxBeside {
+			r.beside = append(r.beside, clean(f.value, 1024))
+		}
 	case "denied":
 		r.denied = append(r.denied, f.value)
 	default:

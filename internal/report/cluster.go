@@ -12,14 +12,16 @@ import (
 
 // Cluster is all there is to say about one cluster.
 type Cluster struct {
-	Name    string
-	Nodes   int // of the spec
-	Have    []actual.Node
-	Memory  diff.Memory
-	Plan    diff.Plan
-	Results []apply.Result    // of all waves that were done, in order
-	Broken  []desired.Problem // why its newest spec is not in force; without a commit in Plan nothing was planned
-	Err     error             // what kept the look or the waves from going on
+	Name     string
+	Nodes    int // of the spec
+	Have     []actual.Node
+	Memory   diff.Memory
+	Plan     diff.Plan
+	Drift    diff.Drifted
+	Observes bool              // drift of it is only reported
+	Results  []apply.Result    // of all waves that were done, in order
+	Broken   []desired.Problem // why its newest spec is not in force; without a commit in Plan nothing was planned
+	Err      error             // what kept the look or the waves from going on
 }
 
 // Busy is an error that says who else acts on a cluster.

@@ -210,5 +210,7 @@ func AsSeen(want desired.Cluster, look Seen, why func(node string) (phase actual
 // Plan plans a cluster as a turn of the loop does, without the world.
 func Plan(want desired.Cluster, have []actual.Node, m diff.Memory, now time.Time) report.Cluster {
 	m = diff.Remember(m, want, have, now)
-	return report.Cluster{Name: want.Name, Nodes: len(want.Nodes), Have: have, Memory: m, Plan: diff.Cluster(want, have, m, now)}
+	found := diff.FindDrift(want, nil, have, m, now)
+	return report.Cluster{Name: want.Name, Nodes: len(want.Nodes), Have: have, Memory: m, Plan: diff.Cluster(want, have, m.Asked(now), now),
+		Drift: found, Observes: want.Drift.Report}
 }
