@@ -24,10 +24,11 @@ const (
 // know. The test files of a room may know more.
 func mayImport() map[string][]string {
 	return map[string][]string{
-		"pkg/desired": {},
-		"pkg/actual":  {},
-		"pkg/diff":    {"pkg/desired", "pkg/actual"},
-		"pkg/apply":   {"pkg/diff"},
+		"pkg/schedule": {},
+		"pkg/desired":  {},
+		"pkg/actual":   {},
+		"pkg/diff":     {"pkg/desired", "pkg/actual"},
+		"pkg/apply":    {"pkg/diff"},
 
 		"internal/loop":   {"pkg/desired", "pkg/actual", "pkg/diff", "pkg/apply"},
 		"internal/daemon": {"internal/loop", "pkg/apply", "pkg/diff"},
@@ -123,12 +124,12 @@ func foreign(room string, allowed []string, file *ast.File) []string {
 	return wrong
 }
 
-// TestJudgingIsPure holds the two rooms that a plan comes from, and the one that
-// says who signed, to values: time comes in as one, and nothing is looked up,
+// TestJudgingIsPure holds the rooms that a plan comes from, and the one that says
+// who signed, to values: time comes in as one, and nothing is looked up,
 // waited for or done at once.
 func TestJudgingIsPure(t *testing.T) {
 	all := sources(t)
-	for _, room := range []string{"pkg/desired", "pkg/diff", "internal/signature"} {
+	for _, room := range []string{"pkg/schedule", "pkg/desired", "pkg/diff", "internal/signature"} {
 		if len(all[room]) == 0 {
 			t.Fatalf("no files in %s", room)
 		}
