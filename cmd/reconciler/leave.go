@@ -19,27 +19,6 @@ import (
 // A person's word to the reconciler is given on its own host and written to
 // the store, so a running daemon hears it at its next turn.
 
-func newApprove(a *app) *cobra.Command {
-	var birth bool
-	var reason string
-	cmd := &cobra.Command{
-		Use:   "approve --init CLUSTER",
-		Short: "Allow a cluster to be initialised, once",
-		Long: "Allow a cluster that never existed to be initialised. It happens only if every node is seen, and this\n" +
-			"reconciler itself found every data folder empty before it first started Vault there.",
-		Args: arguments(1, 1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if !birth {
-				return usage("write reconciler approve --init "+args[0], "approve what? --init is the only approval of this release")
-			}
-			return a.approve(cmd.Context(), args[0], reason)
-		},
-	}
-	cmd.Flags().BoolVar(&birth, "init", false, "the cluster may be initialised")
-	cmd.Flags().StringVar(&reason, "reason", "", "why, for whoever reads it later")
-	return cmd
-}
-
 func newHold(a *app) *cobra.Command {
 	var reason, until string
 	cmd := &cobra.Command{
@@ -67,30 +46,6 @@ func newResume(a *app) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for whoever reads it later")
 	return cmd
-}
-
-func (a *app) approve(ctx context.Context, cluster, reason string) error {
-	s, memory, err := a.remembered(ctx, cluster, true)
-	if err != nil {
-		return err
-	}
-	if phase := memory.Birth.Phase; phase != diff.BirthNone || memory.Known {
-		what := "its birth was begun, and is at " + string(phase)
-		switch phase {
-		case diff.BirthDone:
-			what = "it was born here before"
-		case diff.BirthNone:
-			what = "its cluster_id is " + memory.ClusterID
-		}
-		return &exitError{code: exitFailed, err: fmt.Errorf("approve the birth of %s: the cluster exists: %s; a cluster is born once", cluster, what),
-			hint: "reconciler why " + cluster + " says what it waits for"}
-	}
-	leave := diff.Leave{Kind: diff.LeaveInit, By: who(), Reason: reason, At: time.Now().UTC()}
-	if err := s.Grant(ctx, cluster, leave); err != nil {
-		return err
-	}
-	a.say("Approved by %s: %s may be initialised, once. Next: reconciler apply --cluster %s", leave.By, cluster, cluster)
-	return nil
 }
 
 func (a *app) hold(ctx context.Context, cluster, reason, until string) error {

@@ -98,8 +98,8 @@ func soonest(plan diff.Plan, now time.Time) (time.Duration, bool) {
 	}
 	first := settleFor + 1
 	for _, w := range plan.Waits {
-		if w.Reason == diff.WaitRing {
-			continue // that is for another spec
+		if w.Reason == diff.WaitRing || w.Reason == diff.WaitApproval {
+			continue // that is for another spec, or for a person
 		}
 		if w.Until.IsZero() {
 			return settleEvery, true // only a look can tell

@@ -83,7 +83,7 @@ func (c Cluster) codes(asked Asked) []int {
 
 // partway says that something of what was begun is left: a step whose last
 // attempt did not come to its goal, or steps and waits that were not gone
-// through to their end. A pause is only waited for, and what another one keeps us
+// through to their end. A pause or a window is only waited for, and what another one keeps us
 // from is that one's to go on with.
 func (c Cluster) partway() bool {
 	last := map[string]diff.Outcome{}
@@ -106,5 +106,14 @@ func (c Cluster) partway() bool {
 		}
 	}
 	_, busy := asBusy(c.Err)
-	return !busy && len(last) > 0 && slices.ContainsFunc(c.Plan.Waits, func(w diff.Wait) bool { return w.Reason != diff.WaitPause })
+	return !busy && len(last) > 0 && slices.ContainsFunc(c.Plan.Waits, func(w diff.Wait) bool { return !patient(w.Reason) })
+}
+
+// patient says that a wait is one that was asked for: nothing is left half-done by it.
+func patient(r diff.Reason) bool {
+	switch r {
+	case diff.WaitPause, diff.WaitWindow, diff.WaitFreeze, diff.WaitApproval, diff.WaitByHand, diff.WaitRing:
+		return true
+	}
+	return false
 }

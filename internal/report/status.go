@@ -198,6 +198,11 @@ func specState(c Cluster, node string) string {
 	if slices.Contains(c.unseenNodes(), node) {
 		return unknown
 	}
+	for _, d := range c.Drift.Open() {
+		if slices.Contains(d.Nodes, node) {
+			return string(diff.CauseDrift)
+		}
+	}
 	return "in-sync"
 }
 

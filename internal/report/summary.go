@@ -46,6 +46,9 @@ func headline(c Cluster) (string, style) {
 	if len(c.Plan.Waits) > 0 {
 		say("waits", cyan)
 	}
+	if n := len(c.Drift.Open()); n > 0 && c.Observes {
+		say(fmt.Sprintf("%d drifted, only reported", n), yellow)
+	}
 	if len(parts) == 0 {
 		return "in sync", green
 	}

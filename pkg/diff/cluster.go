@@ -38,6 +38,7 @@ type situation struct {
 // bytes, whatever order they come in.
 func Cluster(want desired.Cluster, have []actual.Node, m Memory, now time.Time) Plan {
 	s := newSituation(want, have, m, now)
+	begins := *s
 	plan := Plan{
 		Cluster: want.Name, Digest: want.Digest, Mode: string(want.Mode),
 		Waves: []Wave{}, Blocks: []Block{}, Waits: []Wait{}, Notes: []Note{}, Unseen: unseen(have),
@@ -63,6 +64,7 @@ func Cluster(want desired.Cluster, have []actual.Node, m Memory, now time.Time) 
 		s.forecast = true
 	}
 	plan.Blocks = sortBlocks(plan.Blocks)
+	plan = begins.attend(plan)
 	if want.Mode == desired.ModeObserve && len(plan.Waves) > 0 {
 		plan.Blocks = append(plan.Blocks, Block{Reason: ReasonObserve,
 			Detail: "this cluster is only observed, so nothing of this plan is done",

@@ -269,21 +269,21 @@ func TestAHotFixIsNotUndoneWithinTheMinute(t *testing.T) {
 	s.change("eu-2", configPath, onDisk("log_level", `"trace"`))
 	s.look(0)
 	plan := s.plan()
-	if len(plan.Waves) > 0 || len(plan.Waits) != 1 || plan.Waits[0].Reason != WaitByHand || !plan.Waits[0].Until.Equal(noon.Add(time.Minute)) {
+	if _, now := plan.Next(); now || len(plan.Waves) == 0 || len(plan.Waits) != 1 || plan.Waits[0].Reason != WaitByHand || !plan.Waits[0].Until.Equal(noon.Add(time.Minute)) {
 		t.Errorf("%s", show(plan))
 	}
-	if steps := stepsOf(Cluster(s.want, s.have, s.memory.Asked(s.now), s.now)); len(steps) == 0 {
+	if _, now := Cluster(s.want, s.have, s.memory.Asked(s.now), s.now).Next(); !now {
 		t.Error("who asks for it now waits all the same")
 	}
 	s.look(time.Minute)
-	if steps := stepsOf(s.plan()); len(steps) == 0 {
+	if _, now := s.plan().Next(); !now {
 		t.Errorf("%s", show(s.plan()))
 	}
 	s.find("eu-2").Service.ActiveState, s.find("eu-2").Service.SubState = "failed", "failed"
 	s.find("eu-2").Process = &actual.Process{}
 	s.find("eu-2").Vault = nil
 	s.look(time.Second)
-	if steps := stepsOf(s.plan()); len(steps) == 0 {
+	if _, now := s.plan().Next(); !now {
 		t.Errorf("what is down waits: %s", show(s.plan()))
 	}
 }

@@ -3,8 +3,6 @@ package diff
 import (
 	"slices"
 	"time"
-
-	"github.com/vaultfleet/reconciler/pkg/desired"
 )
 
 // What somebody changed by hand is put back, but not by surprise:
@@ -13,63 +11,44 @@ import (
 //     the morning is not undone within the minute. Who asks for it now need not wait.
 //   - Not when it comes again and again: then somebody, or something, wants it
 //     otherwise, and a person has to say who is right.
-//
-// What is down is brought back all the same, and a certificate that nobody trusts is
-// renewed. What a commit wants is no drift.
 
-// heals says that a step may put back what somebody changed now.
+// heals says that a step may put back what somebody changed.
 func (s *situation) heals(step Step) bool {
-	if s.cause != CauseDrift || !s.changesByHand(step) {
+	if s.cause != CauseDrift || s.forecast || s.repairs(step) {
 		return true
 	}
 	if s.want.Drift.Report {
-		if !s.forecast {
-			for _, c := range step.Changes {
-				s.note(step.Node, EffectNone, c, "drift, only reported: drift.policy is report")
-			}
+		for _, c := range step.Changes {
+			s.note(step.Node, EffectNone, c, "drift, only reported: drift.policy is report")
 		}
 		return false
 	}
-	if s.forecast {
-		return true
-	}
-	last := time.Time{}
 	for _, e := range s.memory.Drifts {
-		if !e.Open() || !touches(step, e) {
+		if !e.Open() || !touches(step, e) || e.times(s.now) < fightTimes || s.retried(step.Node, e.last()) {
 			continue
 		}
-		if e.times(s.now) >= fightTimes && !s.retried(step.Node, e.last()) {
-			s.block(step.Node, ReasonFight, e.Path+" on "+step.Node+" was put back "+count(e.times(s.now)-1)+" within a week and is another again"+s.lastWriter(step.Node, e.File),
-				"find who changes it, and commit what is right or stop them; then reconciler resume "+s.want.Name+" --node "+step.Node)
-			return false
-		}
-		if e.last().After(last) {
-			last = e.last()
-		}
-	}
-	_, asked := s.memory.leave(LeaveHeal, step.Node, s.now)
-	if until := last.Add(s.want.Drift.After); !asked && !last.IsZero() && s.now.Before(until) {
-		s.wait(step.Node, WaitByHand, "somebody changed it; drift.after is not over", until)
+		s.block(step.Node, ReasonFight, e.Path+" on "+step.Node+" was put back "+count(e.times(s.now)-1)+" within a week and is another again"+s.lastWriter(step.Node, e.File),
+			"find who changes it, and commit what is right or stop them; then reconciler resume "+s.want.Name+" --node "+step.Node)
 		return false
 	}
 	return true
 }
 
-// changesByHand says that a step puts back what a person may have changed on a node
-// that runs.
-func (s *situation) changesByHand(step Step) bool {
-	switch step.Action {
-	case ActionPlace, ActionReload, ActionRestart:
-		n, _ := s.want.Node(step.Node)
-		renews := s.distrusted(step.Node) && len(step.Puts) > 0 && !slices.ContainsFunc(step.Puts, func(p Put) bool {
-			return !slices.ContainsFunc(n.Puts, func(w desired.Put) bool { return w.Path == p.Path && w.TLS != "" })
-		})
-		return s.v.is(step.Node, keyService, "active") && !renews
-	case ActionAccount, ActionEnable, ActionAudit, ActionInstall:
-		return s.v.is(step.Node, keyService, "active")
-	case ActionStart, ActionUnseal, ActionInit, ActionCredential, ActionRevoke:
+// byHand is the wait for drift.after; nil: it is over, or nobody changed anything.
+func (s *situation) byHand(step Step) *Wait {
+	if _, asked := s.memory.leave(LeaveHeal, step.Node, s.now); asked || s.cause != CauseDrift {
+		return nil
 	}
-	return false
+	last := time.Time{}
+	for _, e := range s.memory.Drifts {
+		if e.Open() && touches(step, e) && e.last().After(last) {
+			last = e.last()
+		}
+	}
+	if until := last.Add(s.want.Drift.After); !last.IsZero() && s.now.Before(until) {
+		return &Wait{Node: step.Node, Reason: WaitByHand, Detail: "somebody changed it by hand, and drift.after is not over", Until: until}
+	}
+	return nil
 }
 
 // touches says that a step puts a drift back.
@@ -86,6 +65,7 @@ func touches(step Step, e Episode) bool {
 		return e.Path == "service.user"
 	case ActionInstall:
 		return e.Path == "vault"
+	case ActionPlace, ActionReload, ActionRestart, ActionStart, ActionUnseal, ActionInit, ActionCredential, ActionRevoke:
 	}
 	return step.Binary != "" && e.Path == "vault" ||
 		slices.ContainsFunc(step.Puts, func(p Put) bool { return p.Path == e.File }) ||

@@ -134,10 +134,11 @@ type Try struct {
 type LeaveKind string
 
 const (
-	LeaveInit  LeaveKind = "init"  // the cluster may be born
-	LeaveHold  LeaveKind = "hold"  // hands off
-	LeaveRetry LeaveKind = "retry" // forget failed tries before At
-	LeaveHeal  LeaveKind = "heal"  // put back now what somebody changed; of one turn, never stored
+	LeaveInit     LeaveKind = "init"     // the cluster may be born
+	LeaveHold     LeaveKind = "hold"     // hands off
+	LeaveRetry    LeaveKind = "retry"    // forget failed tries before At
+	LeaveApproval LeaveKind = "approval" // what Covers says may be done for the spec of Digest, until it is in force
+	LeaveHeal     LeaveKind = "heal"     // put back now what somebody changed; of one turn, never stored
 )
 
 // Leave is a person's word to the reconciler, given on its own host.
@@ -148,6 +149,8 @@ type Leave struct {
 	Reason string    `json:"reason,omitempty"`
 	At     time.Time `json:"at"`
 	Until  time.Time `json:"until,omitzero"`
+	Digest string    `json:"digest,omitempty"` // of an approval
+	Covers []Cover   `json:"covers,omitempty"`
 }
 
 // Member finds what is remembered of a node; the zero Member if nothing.

@@ -107,6 +107,8 @@ type Step struct {
 
 	Needs []Fact `json:"needs"` // before: what must still hold; the gate and a saved plan's preconditions
 	Goal  []Fact `json:"goal"`  // after: how it is verified, and what Simulate lays over the facts
+
+	Await Reason `json:"await,omitempty"` // what it waits for before it may begin, one of the plan's waits
 }
 
 // Device is an audit device to enable.
@@ -176,12 +178,14 @@ type Plan struct {
 	Unseen  []Unseen `json:"unseen"`
 }
 
-// Next is the wave to do now. False: there is none, or the mode forbids acting.
+// Next is the wave to do now. False: there is none, the mode forbids acting, or all of
+// it waits.
 func (p Plan) Next() (Wave, bool) {
 	if len(p.Waves) == 0 || p.Mode != "enforce" {
 		return nil, false
 	}
-	return p.Waves[0], true
+	wave := slices.DeleteFunc(slices.Clone(p.Waves[0]), func(s Step) bool { return s.Await != "" })
+	return wave, len(wave) > 0
 }
 
 // Empty says that nothing differs: no step, no block, no wait, all seen.

@@ -46,6 +46,9 @@ const (
 	WaitRetry    Reason = "retry"    // a failed step is tried again later
 	WaitJoin     Reason = "joining"  // the node has not fetched the cluster's challenge yet
 	WaitByHand   Reason = "by-hand"  // drift.after
+	WaitWindow   Reason = "window"   // rollout.window
+	WaitFreeze   Reason = "freeze"   // rollout.freezes
+	WaitApproval Reason = "approval" // rollout.approval
 	WaitRing     Reason = "ring"     // a newer commit has not reached the cluster
 )
 

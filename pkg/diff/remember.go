@@ -92,6 +92,7 @@ func (m Memory) Converged(want desired.Cluster, commit string, now time.Time) Me
 		return m
 	}
 	m.Tries = m.lastStarts()
+	m.Leaves = slices.DeleteFunc(slices.Clone(m.Leaves), func(l Leave) bool { return l.Kind == LeaveApproval }) // it was of what is done now
 	m.Secrets = m.wantedSecrets(want)
 	good := Standing{Cluster: want.Name, Commit: commit, Digest: want.Digest, Since: now, First: now}
 	if m.Good.Digest == want.Digest { // a commit that wants the same begins nothing anew
