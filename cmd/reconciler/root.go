@@ -218,8 +218,5 @@ func openFolder(dir string) (fs.FS, error) {
 
 // loadOptions are what the spec cannot know by itself, from this machine.
 func loadOptions() desired.Options {
-	return desired.Options{Zone: func(name string) bool {
-		_, err := time.LoadLocation(name)
-		return err == nil
-	}}
+	return desired.Options{Zone: time.LoadLocation}
 }

@@ -25,7 +25,7 @@ const (
 func mayImport() map[string][]string {
 	return map[string][]string{
 		"pkg/schedule": {},
-		"pkg/desired":  {},
+		"pkg/desired":  {"pkg/schedule"},
 		"pkg/actual":   {},
 		"pkg/diff":     {"pkg/desired", "pkg/actual"},
 		"pkg/apply":    {"pkg/diff"},

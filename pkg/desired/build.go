@@ -173,7 +173,7 @@ func (b *builder) buildCluster() bool {
 	b.buildAudit()
 	b.checkLabels(v)
 	c.Rollout = Rollout{Approval: v.str("rollout", "approval"), Pause: duration(v, "rollout", "pause")}
-	b.checkWindow()
+	b.buildWindow()
 	b.checkIgnore()
 	b.readCA()
 	c.Unbuilt = findUnbuilt(v)
@@ -282,19 +282,6 @@ func (b *builder) checkLabels(v *value) {
 		if len(f.value.text) > 256 {
 			b.fail(f.value.place, "the label's value is longer than 256 characters", "choose a shorter one")
 		}
-	}
-}
-
-func (b *builder) checkWindow() {
-	w := b.spec.get("rollout", "window")
-	if w == nil {
-		return
-	}
-	b.need(w, "write when the window begins, as in cron: \"0 22 * * TUE\"", "cron")
-	b.need(w, "write how long it is, as in duration: 2h", "duration")
-	zone := b.need(w, "write the zone that cron is told in, as in timezone: Europe/Berlin", "timezone")
-	if zone != "" && b.l.opts.Zone != nil && !b.l.opts.Zone(zone) {
-		b.fail(w.at("timezone"), fmt.Sprintf("there is no time zone %q", zone), "write an IANA name, as in Europe/Berlin")
 	}
 }
 

@@ -1,6 +1,10 @@
 package desired
 
-import "time"
+import (
+	"time"
+
+	"github.com/vaultfleet/reconciler/pkg/schedule"
+)
 
 // Mode is how far the reconciler may go.
 type Mode string
@@ -141,6 +145,9 @@ const (
 type Rollout struct {
 	Approval string // "none" is the only one built
 	Pause    time.Duration
+	// Window is when disruptive changes may begin; nil: at any time. The digest of
+	// a cluster has it as it is written.
+	Window *schedule.Window `json:"-"`
 }
 
 // Unbuilt is an accepted key whose effect this release does not have.

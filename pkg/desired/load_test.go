@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
@@ -47,7 +48,7 @@ func designSample(t *testing.T) fstest.MapFS {
 // TestDesignSample holds the contract: the sample validates as it stands, and
 // says what it says.
 func TestDesignSample(t *testing.T) {
-	fleet := desired.Load(designSample(t), desired.Options{Zone: func(name string) bool { return name == "Europe/Berlin" }})
+	fleet := desired.Load(designSample(t), desired.Options{Zone: time.LoadLocation})
 	for _, p := range fleet.Problems {
 		t.Errorf("%s: %v", p.Severity, p)
 	}
@@ -353,13 +354,6 @@ func (b backwards) ReadDir(name string) ([]fs.DirEntry, error) {
 	entries, err := b.MapFS.ReadDir(name)
 	slices.Reverse(entries)
 	return entries, err
-}
-
-func TestTimeZoneIsAskedFor(t *testing.T) {
-	fleet := desired.Load(designSample(t), desired.Options{Zone: func(string) bool { return false }})
-	if told := words(fleet); !strings.Contains(told, `there is no time zone "Europe/Berlin"; write an IANA name, as in Europe/Berlin`) {
-		t.Error(told)
-	}
 }
 
 // BenchmarkLoad reads a repo of 1,000 clusters with three nodes each.

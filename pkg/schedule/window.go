@@ -33,6 +33,9 @@ func NewWindow(s Schedule, length time.Duration) (Window, error) {
 	return w, nil
 }
 
+// String is the schedule as it was written, its zone, and the length.
+func (w Window) String() string { return w.schedule.String() + " for " + w.length.String() }
+
 // Open says whether the window is open, and until when: that instant is not in it.
 // It is told for a month ahead; a window that is open for longer closes later than
 // it says.
