@@ -220,8 +220,5 @@ func openFolder(dir string) (fs.FS, error) {
 
 // loadOptions are what the spec cannot know by itself, from this machine.
 func loadOptions() desired.Options {
-	return desired.Options{Now: time.Now(), Zone: func(name string) bool {
-		_, err := time.LoadLocation(name)
-		return err == nil
-	}}
+	return desired.Options{Now: time.Now(), Zone: time.LoadLocation}
 }

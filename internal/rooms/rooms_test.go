@@ -25,9 +25,9 @@ const (
 func mayImport() map[string][]string {
 	return map[string][]string{
 		"pkg/schedule": {},
-		"pkg/desired":  {},
+		"pkg/desired":  {"pkg/schedule"},
 		"pkg/actual":   {},
-		"pkg/diff":     {"pkg/desired", "pkg/actual"},
+		"pkg/diff":     {"pkg/desired", "pkg/actual", "pkg/schedule"},
 		"pkg/apply":    {"pkg/diff"},
 
 		"internal/loop":   {"pkg/desired", "pkg/actual", "pkg/diff", "pkg/apply"},

@@ -175,8 +175,12 @@ func (b *builder) buildCluster() bool {
 	b.buildAudit()
 	b.checkLabels(v)
 	c.Rollout = Rollout{Approval: v.str("rollout", "approval"), Pause: duration(v, "rollout", "pause")}
-	c.Drift = DriftPolicy{Report: v.str("drift", "policy") == "report", After: duration(v, "drift", "after")}
-	b.checkWindow()
+	c.Drift = DriftPolicy{Report: v.str("drift", "policy") == "report", After: time.Minute}
+	if v.get("drift", "after") != nil {
+		c.Drift.After = duration(v, "drift", "after")
+	}
+	b.buildWindow()
+	b.buildFreezes()
 	b.checkIgnore()
 	b.buildWaivers()
 	b.readCA()
@@ -286,19 +290,6 @@ func (b *builder) checkLabels(v *value) {
 		if len(f.value.text) > 256 {
 			b.fail(f.value.place, "the label's value is longer than 256 characters", "choose a shorter one")
 		}
-	}
-}
-
-func (b *builder) checkWindow() {
-	w := b.spec.get("rollout", "window")
-	if w == nil {
-		return
-	}
-	b.need(w, "write when the window begins, as in cron: \"0 22 * * TUE\"", "cron")
-	b.need(w, "write how long it is, as in duration: 2h", "duration")
-	zone := b.need(w, "write the zone that cron is told in, as in timezone: Europe/Berlin", "timezone")
-	if zone != "" && b.l.opts.Zone != nil && !b.l.opts.Zone(zone) {
-		b.fail(w.at("timezone"), fmt.Sprintf("there is no time zone %q", zone), "write an IANA name, as in Europe/Berlin")
 	}
 }
 

@@ -1,6 +1,10 @@
 package desired
 
-import "time"
+import (
+	"time"
+
+	"github.com/vaultfleet/reconciler/pkg/schedule"
+)
 
 // Mode is how far the reconciler may go.
 type Mode string
@@ -60,7 +64,7 @@ type Cluster struct {
 	Service   Service
 	Audit     []Audit
 	Rollout   Rollout
-	Drift     DriftPolicy
+	Drift     DriftPolicy `json:"-"` // the digest has it as it is written
 	Waivers   []Waiver
 	Nodes     []Node // sorted by name
 
@@ -142,8 +146,11 @@ const (
 
 // Rollout is how changes of this cluster are paced.
 type Rollout struct {
-	Approval string // "none" is the only one built
+	Approval string // who must approve a change, for people; "none": nobody
 	Pause    time.Duration
+	// Calendar is when what people notice may begin. The digest of a cluster has it as
+	// it is written.
+	Calendar schedule.Calendar `json:"-"`
 }
 
 // DriftPolicy says what becomes of a node that somebody changed.

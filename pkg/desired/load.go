@@ -11,10 +11,10 @@ import (
 
 // Options is what the repo cannot know by itself.
 type Options struct {
-	// Zone says whether a time zone of that IANA name is known. Zones are data
-	// of the machine, so they are looked up outside; nil accepts every
-	// well-formed name.
-	Zone func(name string) bool
+	// Zone is the time zone of an IANA name. Zones are data of the machine, so they
+	// are looked up outside, as by [time.LoadLocation]; nil accepts every
+	// well-formed name, and no window opens then.
+	Zone func(name string) (*time.Location, error)
 	// Now is what waivers expire by. Zero: none has expired.
 	Now time.Time
 	// Known is what was loaded before; nil: nothing is.

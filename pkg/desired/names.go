@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/robfig/cron/v3"
 )
 
 // What the repo names ends as an argument of a root-owned script, as a path on
@@ -345,34 +343,6 @@ func mustUUID(s string) (wrong, hint string) {
 func mustDate(s string) (wrong, hint string) {
 	if _, err := time.Parse(time.DateOnly, s); err != nil {
 		return fmt.Sprintf("%q is no day", printable(s)), "write YYYY-MM-DD"
-	}
-	return "", ""
-}
-
-// mustZone checks the form of a zone's name; whether there is one is known by
-// Options.Zone.
-func mustZone(s string) (wrong, hint string) {
-	if !all(s, func(c byte) bool { return isAlphanumeric(c) || strings.IndexByte("/_+-", c) >= 0 }) || strings.HasPrefix(s, "/") || s == "Local" {
-		return fmt.Sprintf("%q is no name of a time zone", printable(s)), "write an IANA name, as in Europe/Berlin"
-	}
-	return "", ""
-}
-
-// mustCron accepts five fields. robfig/cron panics on some texts that begin
-// with TZ=, and accepts days that never come (robfig/cron v3.0.1, issue 470),
-// so both are looked at before and after.
-func mustCron(s string) (wrong, hint string) {
-	const rule = "write minute hour day month weekday, as in \"0 22 * * TUE\"; Sunday is 0 or SUN"
-	if len(strings.Fields(s)) != 5 || strings.ContainsAny(s, "=@") {
-		return fmt.Sprintf("%q is no time of five fields", printable(s)), rule
-	}
-	parser := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow)
-	schedule, err := parser.Parse(s)
-	if err != nil {
-		return fmt.Sprintf("%q is no time of five fields", printable(s)), rule
-	}
-	if schedule.Next(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)).IsZero() {
-		return fmt.Sprintf("%q never comes", printable(s)), "choose a day that the month has"
 	}
 	return "", ""
 }

@@ -14,8 +14,6 @@ type unbuiltKey struct {
 
 func unbuiltKeys() []unbuiltKey {
 	return []unbuiltKey{
-		{path: "rollout.window"},
-		{path: "rollout.approval", built: []string{"none"}},
 		{path: "config_file"},
 		{path: "service.unit"},
 		{path: "keys.held_by", built: []string{"reconciler"}},

@@ -33,6 +33,12 @@ func NewWindow(s Schedule, length time.Duration) (Window, error) {
 	return w, nil
 }
 
+// String is the schedule as it was written, its zone, and the length.
+func (w Window) String() string { return w.schedule.String() + " for " + w.length.String() }
+
+// Length is how long it is open after each beginning.
+func (w Window) Length() time.Duration { return w.length }
+
 // Open says whether the window is open, and until when: that instant is not in it.
 // It is told for a month ahead; a window that is open for longer closes later than
 // it says.
