@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,16 +13,16 @@ import (
 // systemctl status.
 type board struct {
 	mu   sync.Mutex
-	last map[string]string // cluster → word
+	last map[string]loop.Standing // by cluster
 }
 
-func newBoard() *board { return &board{last: map[string]string{}} }
+func newBoard() *board { return &board{last: map[string]loop.Standing{}} }
 
 // seen takes a turn.
 func (b *board) seen(t loop.Turned) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.last[t.Cluster] = standsAs(t)
+	b.last[t.Cluster] = t.Standing()
 }
 
 // forget begins anew: other clusters may be kept from now on.
@@ -33,35 +32,17 @@ func (b *board) forget() {
 	clear(b.last)
 }
 
-// The words, those that a person should see first at the front.
-const (
-	wordUrgent  = "need a person now"
-	wordFailed  = "failed"
-	wordBlocked = "blocked"
-	wordChanges = "being changed"
-	wordWaiting = "waiting"
-	wordInSync  = "in sync"
-)
-
-func standsAs(t loop.Turned) string {
-	urgent, blocked := false, false
-	for _, b := range t.Plan.Blocks {
-		urgent = urgent || !b.Later && b.Urgent()
-		blocked = blocked || !b.Later
+// wordOf is how people are told how a cluster stands.
+func wordOf(s loop.Standing) string {
+	switch s {
+	case loop.StandingUrgent:
+		return "need a person now"
+	case loop.StandingBusy, loop.StandingChanging:
+		return "being changed"
+	case loop.StandingInSync:
+		return "in sync"
 	}
-	switch {
-	case urgent:
-		return wordUrgent
-	case t.Err != nil && !errors.As(t.Err, new(loop.Busy)):
-		return wordFailed
-	case blocked:
-		return wordBlocked
-	case len(t.Plan.Waves) > 0:
-		return wordChanges
-	case len(t.Plan.Waits) > 0 || t.Err != nil || len(t.Plan.Unseen) > 0:
-		return wordWaiting
-	}
-	return wordInSync
+	return string(s)
 }
 
 // words are the line: how many clusters stand how, of those that some fleet still
@@ -71,21 +52,23 @@ func (b *board) words(waiting []string, named *claims) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	by := map[string][]string{}
-	for cluster, word := range b.last {
+	for cluster, standing := range b.last {
 		if len(named.of(cluster)) == 0 {
 			delete(b.last, cluster)
 			continue
 		}
-		by[word] = append(by[word], cluster)
+		by[wordOf(standing)] = append(by[wordOf(standing)], cluster)
 	}
 	parts := []string{}
-	for _, word := range []string{wordUrgent, wordFailed, wordBlocked, wordChanges, wordWaiting, wordInSync} {
+	for _, standing := range loop.Standings() {
+		word := wordOf(standing)
 		clusters := by[word]
 		if len(clusters) == 0 {
 			continue
 		}
+		delete(by, word)
 		part := fmt.Sprintf("%d %s", len(clusters), word)
-		if word != wordInSync {
+		if standing != loop.StandingInSync {
 			slices.Sort(clusters)
 			part += " (" + few(clusters) + ")"
 		}

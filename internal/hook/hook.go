@@ -24,7 +24,26 @@ type Options struct {
 	// Pulls says that a pull request, or what is said about one, may have changed. It
 	// must not wait; nil: nobody answers them.
 	Pulls func()
+	// Heard is told what became of every request to [Path], and whose it claims to
+	// be. It must not wait; nil: nobody counts.
+	Heard func(Dialect, Outcome)
 }
+
+// Outcome is what became of a request. Closed set.
+type Outcome string
+
+// What became of an authentic one, and why another is turned away, as the log has it.
+const (
+	Hinted       Outcome = "hint"
+	Replayed     Outcome = "replayed" // it came before
+	Other        Outcome = "other"    // of another branch, or of something that is no push
+	BadSignature Outcome = "bad_signature"
+	TooMany      Outcome = "too_many"
+	TooLarge     Outcome = "too_large"
+	CutShort     Outcome = "cut_short"
+	Unchecked    Outcome = "unchecked" // the secrets cannot be read
+	Defect       Outcome = "defect"    // of ours
+)
 
 // Path is where hooks are sent to.
 const Path = "/hook"
@@ -39,14 +58,6 @@ const (
 	perSecond  = 50
 	atOnce     = 100
 	deliveries = 1024
-)
-
-// Why a request is turned away, as the log has it.
-const (
-	badSignature = "bad_signature"
-	tooMany      = "too_many"
-	tooLarge     = "too_large"
-	cutShort     = "cut_short"
 )
 
 // Handler hears hooks.
@@ -69,6 +80,7 @@ func New(o Options, log *slog.Logger) *Handler {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer func() {
 		if p := recover(); p != nil {
+			h.heard(r, Defect)
 			h.log.Error("a webhook ended in a defect of reconciler, please report it", "error", fmt.Sprint(p), "stack", string(debug.Stack()))
 			w.WriteHeader(http.StatusInternalServerError)
 		}
@@ -81,17 +93,24 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusMethodNotAllowed)
 	case !h.limit.Allow():
 		w.Header().Set("Retry-After", "1")
-		h.refuse(w, http.StatusTooManyRequests, tooMany)
+		h.refuse(w, r, http.StatusTooManyRequests, TooMany)
 	case r.ContentLength > MaxBody:
-		h.refuse(w, http.StatusRequestEntityTooLarge, tooLarge)
+		h.refuse(w, r, http.StatusRequestEntityTooLarge, TooLarge)
 	default:
 		h.hear(w, r)
 	}
 }
 
-func (h *Handler) refuse(w http.ResponseWriter, status int, reason string) {
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, status int, reason Outcome) {
 	h.teller.refused(reason)
+	h.heard(r, reason)
 	w.WriteHeader(status)
+}
+
+func (h *Handler) heard(r *http.Request, o Outcome) {
+	if h.Heard != nil {
+		h.Heard(dialect(r.Header), o)
+	}
 }
 
 // hear takes a request whose size and rate are in order. That a proof is missing
@@ -99,16 +118,16 @@ func (h *Handler) refuse(w http.ResponseWriter, status int, reason string) {
 func (h *Handler) hear(w http.ResponseWriter, r *http.Request) {
 	carried := proofs(r.Header, time.Now())
 	if len(carried) == 0 {
-		h.refuse(w, http.StatusUnauthorized, badSignature)
+		h.refuse(w, r, http.StatusUnauthorized, BadSignature)
 		return
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
 	switch {
 	case errors.As(err, new(*http.MaxBytesError)):
-		h.refuse(w, http.StatusRequestEntityTooLarge, tooLarge)
+		h.refuse(w, r, http.StatusRequestEntityTooLarge, TooLarge)
 		return
 	case err != nil:
-		h.refuse(w, http.StatusBadRequest, cutShort)
+		h.refuse(w, r, http.StatusBadRequest, CutShort)
 		return
 	}
 	secrets, err := h.Secrets()
@@ -116,30 +135,32 @@ func (h *Handler) hear(w http.ResponseWriter, r *http.Request) {
 		if !told {
 			h.log.Error("webhooks cannot be checked, and are refused", "error", err)
 		}
+		h.heard(r, Unchecked)
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}
 	if !authentic(carried, body, secrets) {
-		h.refuse(w, http.StatusUnauthorized, badSignature)
+		h.refuse(w, r, http.StatusUnauthorized, BadSignature)
 		return
 	}
-	h.take(r.Header, body)
+	h.heard(r, h.take(r.Header, body))
 	w.WriteHeader(http.StatusAccepted)
 }
 
 // take makes an authentic request a hint, unless it is known not to be one.
-func (h *Handler) take(header http.Header, body []byte) {
-	what, outcome := event(header), "hint"
+func (h *Handler) take(header http.Header, body []byte) Outcome {
+	what, outcome := event(header), Hinted
 	id := delivery(header)
 	switch {
 	case id != "" && h.seen.again(id):
-		outcome = "replayed"
+		outcome = Replayed
 	case ofPulls(what) && h.Pulls != nil:
 		h.Pulls()
 	case !slices.ContainsFunc(h.Branches, func(branch string) bool { return concerns(what, body, branch) }):
-		outcome = "of something else"
+		outcome = Other
 	default:
 		h.Hint(func(branch string) bool { return concerns(what, body, branch) })
 	}
 	h.log.Debug("webhook", "dialect", dialect(header), "event", what, "outcome", outcome)
+	return outcome
 }

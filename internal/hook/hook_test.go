@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -305,6 +306,26 @@ func TestAReplayIsNoHint(t *testing.T) {
 	once.Set("X-GitHub-Delivery", "later")
 	if _, hints := b.post(once, main); hints != 1 {
 		t.Error("one that was not authentic counts as a delivery")
+	}
+}
+
+func TestWhatBecameOfEachRequestIsHeard(t *testing.T) {
+	b := newBench(t)
+	heard := []string{}
+	b.Heard = func(d Dialect, o Outcome) { heard = append(heard, string(d)+" "+string(o)) }
+	b.post(github(main), main)
+	b.post(standard(main, "msg_1", time.Now()), main)
+	b.post(standard(main, "msg_1", time.Now()), main)
+	b.post(github(other), other)
+	b.post(headers("X-Gitea-Event", "push"), main)
+	b.post(github(main), strings.Repeat(" ", MaxBody+1))
+	b.share(t, "")
+	b.post(github(main), main)
+	b.Secrets = func() ([]shared, error) { panic("a defect") }
+	b.post(github(main), main)
+	want := []string{"github hint", "gitlab hint", "gitlab replayed", "github other", "gitea bad_signature", "github too_large", "github unchecked", "github defect"}
+	if !slices.Equal(heard, want) {
+		t.Errorf("heard %q\nwant  %q", heard, want)
 	}
 }
 

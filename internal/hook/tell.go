@@ -18,15 +18,15 @@ type teller struct {
 
 	mu    sync.Mutex
 	last  time.Time
-	since map[string]int // reason → requests that were not told
+	since map[Outcome]int // reason → requests that were not told
 }
 
 func newTeller(log *slog.Logger) *teller {
-	return &teller{log: log, wait: quiet, since: map[string]int{}}
+	return &teller{log: log, wait: quiet, since: map[Outcome]int{}}
 }
 
 // refused counts a request that was turned away. The reason is one of ours.
-func (t *teller) refused(reason string) {
+func (t *teller) refused(reason Outcome) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.since[reason]++
@@ -36,11 +36,11 @@ func (t *teller) refused(reason string) {
 	}
 	t.last = now
 	attrs := []any{}
-	for _, r := range []string{badSignature, tooMany, tooLarge, cutShort} {
+	for _, r := range []Outcome{BadSignature, TooMany, TooLarge, CutShort} {
 		if n := t.since[r]; n > 0 {
-			attrs = append(attrs, r, n)
+			attrs = append(attrs, string(r), n)
 		}
 	}
-	t.since = map[string]int{}
+	t.since = map[Outcome]int{}
 	t.log.Warn("webhooks are refused", attrs...)
 }

@@ -15,13 +15,16 @@ import (
 
 	"github.com/vaultfleet/reconciler/pkg/actual"
 	"github.com/vaultfleet/reconciler/pkg/apply"
+	"github.com/vaultfleet/reconciler/pkg/desired"
 	"github.com/vaultfleet/reconciler/pkg/diff"
 )
 
 // Turned is what one turn came to.
 type Turned struct {
 	Cluster string
-	At      time.Time // when the plan was made
+	Want    desired.Cluster // what the plan is for
+	At      time.Time       // when the plan was made
+	Took    time.Duration   // the look, and the wave if there was one
 	Have    []actual.Node
 	Memory  diff.Memory
 	Plan    diff.Plan
@@ -31,8 +34,10 @@ type Turned struct {
 }
 
 // Turn is one turn of one cluster.
-func Turn(ctx context.Context, p Ports, spec Spec) Turned {
-	t := Look(ctx, p, spec)
+func Turn(ctx context.Context, p Ports, spec Spec) (t Turned) {
+	began := p.Clock.Now()
+	defer func() { t.Took = p.Clock.Now().Sub(began) }()
+	t = Look(ctx, p, spec)
 	wave, ok := t.Plan.Next()
 	if t.Err != nil || !ok {
 		return t
@@ -60,7 +65,7 @@ func Turn(ctx context.Context, p Ports, spec Spec) Turned {
 
 // Look is a turn that ends before anything is done: what plan and status show.
 func Look(ctx context.Context, p Ports, spec Spec) Turned {
-	t := Turned{Cluster: spec.Cluster.Name}
+	t := Turned{Cluster: spec.Cluster.Name, Want: spec.Cluster}
 	t.Have, t.Memory, t.Err = p.look(ctx, spec)
 	if t.Err == nil && t.Memory.Unsure() {
 		t.Have, t.Memory, t.Err = p.look(ctx, spec)

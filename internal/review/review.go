@@ -53,7 +53,18 @@ type Ports struct {
 	// Hold and Resume are the words of a person, as the commands of these names are.
 	Hold, Resume func(ctx context.Context, cluster, by, reason string) error
 	Now          func() time.Time
+	// Compared hears what became of every reading of a pull request; nil: nobody does.
+	Compared func(Outcome)
 }
+
+// Outcome is what became of reading a pull request. Closed set.
+type Outcome string
+
+const (
+	OutcomePlanned Outcome = "planned"
+	OutcomeRefused Outcome = "refused" // its author has to mend something
+	OutcomeFailed  Outcome = "failed"  // it has no part in that
+)
 
 // Options say which pull requests are reviewed, and how.
 type Options struct {
@@ -225,6 +236,9 @@ func (r *Reviewer) compare(ctx context.Context, k *known, base, head string, fle
 	if err != nil && refused == nil {
 		k.failures++
 		k.failed, k.again = head+base, r.Now().Add(min(time.Minute<<min(k.failures-1, 10), time.Hour))
+		if !errors.Is(err, ErrMoved) {
+			r.compared(OutcomeFailed)
+		}
 		return err
 	}
 	k.failures, k.failed = 0, ""
@@ -234,13 +248,25 @@ func (r *Reviewer) compare(ctx context.Context, k *known, base, head string, fle
 		if !change.Nothing {
 			after, err := change.After()
 			if err != nil {
+				r.compared(OutcomeFailed)
 				return err
 			}
 			k.diffs = Between(r.kept(fleet), r.kept(after))
 		}
 	}
 	k.head, k.base = head, base
+	if refused != nil {
+		r.compared(OutcomeRefused)
+	} else {
+		r.compared(OutcomePlanned)
+	}
 	return nil
+}
+
+func (r *Reviewer) compared(o Outcome) {
+	if r.Compared != nil {
+		r.Compared(o)
+	}
 }
 
 // kept is a fleet without the clusters that another reconciler keeps.

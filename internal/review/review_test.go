@@ -335,6 +335,25 @@ func TestOneTroubleKeepsNobodyElseFromAnAnswer(t *testing.T) {
 	f.one(t, 7)
 }
 
+func TestWhatBecameOfEachReadingIsHeard(t *testing.T) {
+	f := newForgery(t)
+	f.open(7, "one", logLevel(t, "debug"))
+	r := f.reviewer()
+	heard := ""
+	r.Compared = func(o Outcome) { heard += string(o) + " " }
+	turn(t, r)
+	turn(t, r) // nothing is read again
+	for _, err := range []error{ErrMoved, errors.New("the server is silent"), &RefusedError{Why: "both sides changed"}} {
+		r.Propose = func(context.Context, string, string) (Change, error) { return Change{}, err }
+		f.open(7, "two", logLevel(t, "trace"))
+		_ = r.Turn(t.Context())
+		f.now = f.now.Add(time.Hour)
+	}
+	if heard != "planned failed refused " {
+		t.Errorf("heard %s", heard)
+	}
+}
+
 func TestAMergeThatCannotBeMadeIsToldSo(t *testing.T) {
 	f := newForgery(t)
 	f.open(7, "one", logLevel(t, "debug"))
