@@ -457,3 +457,21 @@ func (d DriftDocument) Ended(code int) DriftDocument {
 	d.Exit = Exit{code, reason(code)}
 	return d
 }
+
+// Only leaves the rows of some drifts, and what is gone of them.
+func (d DriftDocument) Only(ids []string) DriftDocument {
+	d.Items = slices.DeleteFunc(slices.Clone(d.Items), func(i DriftItem) bool { return !slices.Contains(ids, i.ID) })
+	d.Gone = slices.DeleteFunc(slices.Clone(d.Gone), func(g DriftPast) bool { return !slices.Contains(ids, g.ID) })
+	return d
+}
+
+// Worst is the worst severity of what is open.
+func (d DriftDocument) Worst() diff.Severity {
+	worst := diff.SeverityLow
+	for _, i := range d.open() {
+		if i.Severity.Worse(worst) {
+			worst = i.Severity
+		}
+	}
+	return worst
+}
