@@ -87,5 +87,7 @@ func (r *reader) settings(root *yaml.Node, s *Settings) {
 			r.at(n, "write it below the fleet, as fleets: [{repo: …, forge: {…}}]", "a forge is of a fleet")
 		}},
 		key{"http", func(n *yaml.Node) { r.http(n, &s.HTTP) }},
+		key{"drift_reports", func(n *yaml.Node) { r.driftReports(n, s) }},
 	)
+	r.sinksExist(s.SinkNames())
 }

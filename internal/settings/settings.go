@@ -25,6 +25,8 @@ type Settings struct {
 	Releases   Releases
 	Webhook    Webhook
 	HTTP       HTTP
+
+	DriftReports []DriftReport
 }
 
 // Fleet is a repo that is followed.

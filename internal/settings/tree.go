@@ -32,6 +32,7 @@ const (
 type reader struct {
 	file     string
 	problems []desired.Problem
+	sinks    []*yaml.Node // that drift reports name
 }
 
 // at says that something is wrong with a node.
