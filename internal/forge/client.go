@@ -36,6 +36,10 @@ type dialect interface {
 	react(ctx context.Context, number int, id int64, with Reaction) error
 	setStatus(ctx context.Context, commit string, s Status) error
 	reviews(ctx context.Context, number int) ([]said, error)
+	issues(ctx context.Context, me string, open bool, since time.Time, page, got int) (list []Issue, next int, err error)
+	openIssue(ctx context.Context, title, body string) (Issue, error)
+	editIssue(ctx context.Context, number int, body string, to move) (Issue, error)
+	commentIssue(ctx context.Context, number int, body string) (note, error)
 	mayWrite(ctx context.Context, user string) (bool, error)
 	inTeam(ctx context.Context, user, team string) (bool, error)
 	// visible tells somebody or something that is not there from a repository that
@@ -46,7 +50,7 @@ type dialect interface {
 }
 
 // rights are what a token has to be allowed, in the words of its forge.
-type rights struct{ me, read, comment, status, permission, team string }
+type rights struct{ me, read, comment, status, permission, team, issue string }
 
 // note is a comment, or one that the forge made of something that happened.
 type note struct {
@@ -65,7 +69,8 @@ type said struct {
 // what is answered after.
 type client struct {
 	dialect
-	maxBody int // bytes
+	maxBody  int // bytes of a comment
+	maxIssue int // bytes of an issue
 
 	mu    sync.Mutex
 	login string

@@ -1,5 +1,6 @@
 // Package forge asks GitHub, GitLab, Gitea and Forgejo about pull requests, and
-// answers there: comments, reactions, the status of a commit.
+// answers there: comments, reactions, the status of a commit. It also keeps issues of
+// our own.
 //
 // It knows how each of them is asked, through its own Go client, and what each
 // cannot tell. A forge is a remote machine: what it answers is capped, its numbers

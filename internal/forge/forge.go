@@ -41,6 +41,16 @@ type Client interface {
 	// InTeam says that a user belongs to a team: GitHub "org/slug"; Gitea "org/name";
 	// GitLab a group's path, in which the user is at least a developer.
 	InTeam(ctx context.Context, user, team string) (bool, error)
+	// OurIssues are the issues that our account opened, by number: those that are open,
+	// and those that were closed since a time. More than 1,000 of either are an error.
+	OurIssues(ctx context.Context, since time.Time) ([]Issue, error)
+	// OpenIssue opens one.
+	OpenIssue(ctx context.Context, title, body string) (Issue, error)
+	// EditIssue replaces the text of one, and has it open or closed. What is returned
+	// is what the forge has now: not every one says that it did not take a text.
+	EditIssue(ctx context.Context, was Issue, body string, open bool) (Issue, error)
+	// CommentIssue adds a comment to one.
+	CommentIssue(ctx context.Context, number int, body string) error
 	// PullRef is the ref that git fetches a pull request's head from.
 	PullRef(number int) string
 }

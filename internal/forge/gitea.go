@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	sdk "code.gitea.io/sdk/gitea"
 )
@@ -29,6 +30,7 @@ func (g *gitea) rights() rights {
 		status:     "the scope write:repository, and an account that may write to the repository",
 		permission: "the scope read:repository, and an account that is an administrator of the repository",
 		team:       "the scope read:organization, and an account in the organization",
+		issue:      "the scope write:issue, and an account that may read the repository",
 	}
 }
 
@@ -192,6 +194,32 @@ func (g *gitea) team(ctx context.Context, org, name string) (int64, error) {
 	return 0, fmt.Errorf("%w: the organization %s has no such team", ErrNotFound, org)
 }
 
+func (g *gitea) issues(ctx context.Context, me string, open bool, since time.Time, page, got int) ([]Issue, int, error) {
+	o := sdk.ListIssueOption{ListOptions: sdk.ListOptions{Page: page, PageSize: perPage}, State: sdk.StateOpen, Type: sdk.IssueTypeIssue, CreatedBy: me}
+	if !open {
+		o.State, o.Since = sdk.StateClosed, since // it changed since then, at least by being closed
+	}
+	items, answer, err := g.api(ctx).ListRepoIssues(g.owner, g.name, o)
+	if err != nil {
+		return nil, 0, err
+	}
+	return each(items, giteaIssue), giteaNext(answer, page, len(items), got+len(items)), nil
+}
+
+func (g *gitea) openIssue(ctx context.Context, title, body string) (Issue, error) {
+	item, _, err := g.api(ctx).CreateIssue(g.owner, g.name, sdk.CreateIssueOption{Title: title, Body: body})
+	return giteaIssue(item), err
+}
+
+func (g *gitea) editIssue(ctx context.Context, number int, body string, to move) (Issue, error) {
+	item, _, err := g.api(ctx).EditIssue(g.owner, g.name, int64(number), sdk.EditIssueOption{Body: &body, State: (*sdk.StateType)(to.state())})
+	return giteaIssue(item), err
+}
+
+func (g *gitea) commentIssue(ctx context.Context, number int, body string) (note, error) {
+	return g.comment(ctx, number, body) // a pull request is an issue there
+}
+
 func (g *gitea) pullRef(number int) string { return fmt.Sprintf("refs/pull/%d/head", number) }
 
 // giteaPull is a pull request in our words. What is not there at all has no number,
@@ -226,6 +254,16 @@ func giteaNote(item *sdk.Comment) note {
 		Created: item.Created, Edited: item.Updated.After(item.Created),
 		Bot: item.Poster != nil && item.Poster.ID < 0, // those of Gitea itself, as that of its Actions
 	}}
+}
+
+func giteaIssue(item *sdk.Issue) Issue {
+	if item == nil {
+		return Issue{}
+	}
+	return Issue{
+		Number: int(item.Index), Title: item.Title, Author: giteaLogin(item.Poster), Body: item.Body, URL: item.HTMLURL,
+		Open: item.State == sdk.StateOpen, Locked: item.IsLocked, Closed: at(item.Closed), pull: item.PullRequest != nil,
+	}
 }
 
 func giteaReview(item *sdk.PullReview) said {

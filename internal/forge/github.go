@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/google/go-github/v88/github"
 )
@@ -44,6 +45,7 @@ func (g *gitHub) rights() rights {
 		status:     "Commit statuses: write (of a classic token: repo:status)",
 		permission: "Metadata: read, and an account that may push to the repository (of a classic token: repo)",
 		team:       "Members: read, of the organization (of a classic token: read:org)",
+		issue:      "Issues: write (of a classic token: repo)",
 	}
 }
 
@@ -153,6 +155,37 @@ func (g *gitHub) inTeam(ctx context.Context, user, team string) (bool, error) {
 	return member.GetState() == "active", err // not one who was only invited
 }
 
+// issues are asked for by who opened them; as an app they are not, since GitHub does
+// not say how its name has to be written there.
+func (g *gitHub) issues(ctx context.Context, me string, open bool, since time.Time, page, _ int) ([]Issue, int, error) {
+	o := &github.IssueListByRepoOptions{State: "open", ListOptions: github.ListOptions{Page: page, PerPage: perPage}}
+	if g.app == nil {
+		o.Creator = me
+	}
+	if !open {
+		o.State, o.Since = "closed", since // it changed since then, at least by being closed
+	}
+	items, answer, err := g.api.Issues.ListByRepo(ctx, g.owner, g.name, o)
+	if err != nil {
+		return nil, 0, err
+	}
+	return each(items, gitHubIssue), answer.NextPage, nil
+}
+
+func (g *gitHub) openIssue(ctx context.Context, title, body string) (Issue, error) {
+	item, _, err := g.api.Issues.Create(ctx, g.owner, g.name, &github.IssueRequest{Title: &title, Body: &body})
+	return gitHubIssue(item), err
+}
+
+func (g *gitHub) editIssue(ctx context.Context, number int, body string, to move) (Issue, error) {
+	item, _, err := g.api.Issues.Edit(ctx, g.owner, g.name, number, &github.IssueRequest{Body: &body, State: to.state()})
+	return gitHubIssue(item), err
+}
+
+func (g *gitHub) commentIssue(ctx context.Context, number int, body string) (note, error) {
+	return g.comment(ctx, number, body) // a pull request is an issue there
+}
+
 func (g *gitHub) pullRef(number int) string { return fmt.Sprintf("refs/pull/%d/head", number) }
 
 // gitHubPull is a pull request in our words. What is not there at all has no number,
@@ -178,6 +211,13 @@ func gitHubNote(item *github.IssueComment) note {
 		Created: item.GetCreatedAt().Time, Edited: item.GetUpdatedAt().After(item.GetCreatedAt().Time),
 		Bot: item.GetUser().GetType() == "Bot",
 	}}
+}
+
+func gitHubIssue(item *github.Issue) Issue {
+	return Issue{
+		Number: item.GetNumber(), Title: item.GetTitle(), Author: gitHubLogin(item.GetUser()), Body: item.GetBody(), URL: item.GetHTMLURL(),
+		Open: item.GetState() == "open", Locked: item.GetLocked(), Closed: item.GetClosedAt().Time, pull: item.GetPullRequestLinks() != nil,
+	}
 }
 
 func gitHubReview(item *github.PullRequestReview) said {

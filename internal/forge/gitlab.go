@@ -38,6 +38,7 @@ func (g *gitLab) rights() rights {
 		status:     "the scope api, and the role Developer in the project",
 		permission: "the scope api, and the role Reporter in the project",
 		team:       "the scope api, and an account that may see the group's members",
+		issue:      "the scope api, and the role Reporter in the project",
 	}
 }
 
@@ -270,6 +271,37 @@ func (g *gitLab) user(ctx context.Context, name string) (int64, error) {
 	return 0, nil
 }
 
+func (g *gitLab) issues(ctx context.Context, me string, open bool, since time.Time, page, _ int) ([]Issue, int, error) {
+	o := &gitlab.ListProjectIssuesOptions{ListOptions: gitlab.ListOptions{Page: int64(page), PerPage: perPage}, State: new("opened"), AuthorUsername: &me}
+	if !open {
+		o.State, o.UpdatedAfter = new("closed"), &since // it changed since then, at least by being closed
+	}
+	items, answer, err := g.api.Issues.ListProjectIssues(g.repo, o, gitlab.WithContext(ctx))
+	if err != nil {
+		return nil, 0, err
+	}
+	return each(items, gitLabIssue), int(answer.NextPage), nil
+}
+
+func (g *gitLab) openIssue(ctx context.Context, title, body string) (Issue, error) {
+	item, _, err := g.api.Issues.CreateIssue(g.repo, &gitlab.CreateIssueOptions{Title: &title, Description: &body}, gitlab.WithContext(ctx))
+	return gitLabIssue(item), err
+}
+
+func (g *gitLab) editIssue(ctx context.Context, number int, body string, to move) (Issue, error) {
+	o := &gitlab.UpdateIssueOptions{Description: &body}
+	if to != stay {
+		o.StateEvent = (*string)(&to)
+	}
+	item, _, err := g.api.Issues.UpdateIssue(g.repo, int64(number), o, gitlab.WithContext(ctx))
+	return gitLabIssue(item), err
+}
+
+func (g *gitLab) commentIssue(ctx context.Context, number int, body string) (note, error) {
+	item, _, err := g.api.Notes.CreateIssueNote(g.repo, int64(number), &gitlab.CreateIssueNoteOptions{Body: &body}, gitlab.WithContext(ctx))
+	return g.note(number, item), err
+}
+
 func (g *gitLab) pullRef(number int) string {
 	return fmt.Sprintf("refs/merge-requests/%d/head", number)
 }
@@ -292,6 +324,20 @@ func gitLabPull(item *gitlab.BasicMergeRequest) Pull {
 		p.MergedCommit = firstOf(item.MergeCommitSHA, item.SquashCommitSHA, item.SHA) // the last: it was fast-forwarded to
 	}
 	return p
+}
+
+func gitLabIssue(item *gitlab.Issue) Issue {
+	if item == nil {
+		return Issue{}
+	}
+	i := Issue{
+		Number: int(item.IID), Title: item.Title, Body: item.Description, URL: item.WebURL,
+		Open: item.State == "opened", Locked: item.DiscussionLocked, Closed: at(item.ClosedAt),
+	}
+	if item.Author != nil {
+		i.Author = item.Author.Username
+	}
+	return i
 }
 
 func firstOf(texts ...string) string {

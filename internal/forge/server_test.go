@@ -27,17 +27,18 @@ type dialect struct {
 	record    string // of its answers, in testdata
 	comments  string // path of pull request 7's
 	status    string // path of statuses of the head of 7
+	issues    string // path
 	signature func(http.Header) string
 }
 
 func dialects() []dialect {
 	authorization := func(h http.Header) string { return h.Get("Authorization") }
 	return []dialect{
-		{forge.GitHub, "acme/fleet", "github", "/api/v3/repos/acme/fleet/issues/7/comments", "/api/v3/repos/acme/fleet/statuses/" + head, authorization},
-		{forge.GitLab, "acme/ops/fleet", "gitlab", "/api/v4/projects/acme%2Fops%2Ffleet/merge_requests/7/notes", "/api/v4/projects/acme%2Fops%2Ffleet/statuses/" + head,
+		{forge.GitHub, "acme/fleet", "github", "/api/v3/repos/acme/fleet/issues/7/comments", "/api/v3/repos/acme/fleet/statuses/" + head, "/api/v3/repos/acme/fleet/issues", authorization},
+		{forge.GitLab, "acme/ops/fleet", "gitlab", "/api/v4/projects/acme%2Fops%2Ffleet/merge_requests/7/notes", "/api/v4/projects/acme%2Fops%2Ffleet/statuses/" + head, "/api/v4/projects/acme%2Fops%2Ffleet/issues",
 			func(h http.Header) string { return h.Get("Private-Token") }},
-		{forge.Gitea, "acme/fleet", "gitea", "/api/v1/repos/acme/fleet/issues/7/comments", "/api/v1/repos/acme/fleet/statuses/" + head, authorization},
-		{forge.Forgejo, "acme/fleet", "gitea", "/api/v1/repos/acme/fleet/issues/7/comments", "/api/v1/repos/acme/fleet/statuses/" + head, authorization},
+		{forge.Gitea, "acme/fleet", "gitea", "/api/v1/repos/acme/fleet/issues/7/comments", "/api/v1/repos/acme/fleet/statuses/" + head, "/api/v1/repos/acme/fleet/issues", authorization},
+		{forge.Forgejo, "acme/fleet", "gitea", "/api/v1/repos/acme/fleet/issues/7/comments", "/api/v1/repos/acme/fleet/statuses/" + head, "/api/v1/repos/acme/fleet/issues", authorization},
 	}
 }
 
@@ -110,6 +111,9 @@ func (s *server) note(r *http.Request) string {
 	what := r.Method + " " + r.URL.EscapedPath()
 	if page := r.URL.Query().Get("page"); page != "" && page != "1" {
 		what += " page=" + page
+	}
+	if state := r.URL.Query().Get("state"); strings.HasSuffix(r.URL.Path, "/issues") && state != "" {
+		what += " state=" + state
 	}
 	if user := r.URL.Query().Get("username"); user != "" {
 		what += " username=" + user

@@ -39,7 +39,7 @@ func mayImport() map[string][]string {
 		"internal/ssh":      {"pkg/actual"},
 		"internal/vault":    {"pkg/actual"},
 		"internal/secret":   {},
-		"internal/settings": {"pkg/desired"},
+		"internal/settings": {"pkg/desired", "pkg/schedule"},
 		"internal/trust":    {"internal/settings", "pkg/desired", "pkg/actual"}, // holds specs and addresses against the settings
 
 		"internal/git":         {"pkg/desired", "internal/lease/flock", "internal/store/durable"},
@@ -68,7 +68,7 @@ func mayImport() map[string][]string {
 		"internal/forge":   {"internal/outbound", "internal/secret"},
 		"internal/review":  {"internal/forge", "internal/report", "pkg/desired", "pkg/actual", "pkg/diff"}, // opens nothing: what it knows it is told
 		"internal/news":    {"internal/report", "pkg/diff"},
-		"internal/notify":  {"internal/report"},
+		"internal/notify":  {"internal/forge", "internal/outbound", "internal/secret", "internal/lease/flock", "internal/store/durable"}, // its texts come finished
 		"internal/web":     {"internal/report"},
 		"internal/metrics": {"internal/report"},
 
