@@ -22,6 +22,7 @@ type keeping struct {
 	world  *world
 	fleets []*following
 	claims *claims
+	post   *post // nil: nobody is told anything
 
 	stop  context.CancelFunc
 	ended chan struct{} // closed after the last turn
@@ -37,6 +38,7 @@ type following struct {
 	news    chan struct{}
 	inForce atomic.Pointer[string]   // the commit; nil: none yet
 	answers *pulls                   // nil: nobody answers pull requests
+	tells   *drifting                // nil: nobody is told of drift
 	begun   map[string]string        // cluster → digest of the spec that it goes on to
 	before  map[string]desired.Fleet // older commits as they were read
 	waits   atomic.Bool              // the commit has not reached every cluster
@@ -64,6 +66,7 @@ func (r *running) prepare(ctx context.Context, h host) (*keeping, []error) {
 		if one.answers, err = one.answering(); err != nil {
 			wrong = append(wrong, err)
 		}
+		one.tells = one.telling()
 		k.fleets = append(k.fleets, one)
 	}
 	if k.world, err = newWorld(h); err != nil {
@@ -84,6 +87,7 @@ func (k *keeping) begin(ctx context.Context, with daemon.Ports) {
 	for _, f := range k.fleets {
 		all.Go(func() { daemon.Run(ctx, f.ports(with), f.only.Interval, f.log) })
 		all.Go(func() { f.answers.run(ctx) })
+		all.Go(func() { f.tells.run(ctx) })
 	}
 	go func() {
 		defer close(k.ended)
@@ -120,11 +124,13 @@ func (f *following) ports(with daemon.Ports) daemon.Ports {
 	with.Release = f.release
 	with.Wait = daemon.Wait
 	with.News = f.news
-	if told := with.Seen; f.answers != nil {
-		with.Seen = func(t loop.Turned) {
-			told(t)
+	told := with.Seen
+	with.Seen = func(t loop.Turned) {
+		told(t)
+		if f.answers != nil {
 			f.answers.saw(t)
 		}
+		f.tells.saw(t)
 	}
 	return with
 }
@@ -158,6 +164,7 @@ func (f *following) read(ctx context.Context, commit string) (daemon.Wants, erro
 	before := f.inForce.Swap(&commit)
 	f.waits.Store(travelling(whole))
 	f.answers.follow(commit, fleet.Fleet, whole)
+	f.tells.follow(fleet.source, whole)
 	if before == nil || *before != commit {
 		f.refused(commit, fleetErrors(fleet.Fleet), whole, broken)
 	}

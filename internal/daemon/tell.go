@@ -119,7 +119,11 @@ func lines(t loop.Turned) (map[string]line, []string) {
 		say("plan "+t.Plan.Digest, line{slog.LevelInfo, "planned", "", []any{KeyCommit, t.Plan.Commit, "waves", len(t.Plan.Waves), "steps", steps}})
 	}
 	for _, w := range t.Plan.Waits {
-		say("waits "+w.Node+string(w.Reason), line{slog.LevelInfo, "waits", "", on(w.Node, KeyReason, w.Reason, "detail", w.Detail)})
+		attrs := on(w.Node, KeyReason, w.Reason, "detail", w.Detail)
+		if !w.Until.IsZero() {
+			attrs = append(attrs, "until", w.Until.UTC().Format(time.RFC3339))
+		}
+		say("waits "+w.Node+string(w.Reason), line{slog.LevelInfo, "waits", "", attrs})
 	}
 	return found, order
 }

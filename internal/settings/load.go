@@ -56,6 +56,7 @@ func read(path string) ([]byte, error) {
 }
 
 func (r *reader) settings(root *yaml.Node, s *Settings) {
+	var notify *yaml.Node // whether there is a forge is known once all of it was read
 	r.fields(root, "",
 		key{"fleets", func(n *yaml.Node) { r.fleets(n, s) }},
 		key{"trust", func(n *yaml.Node) { r.trust(n, &s.Trust) }},
@@ -88,6 +89,10 @@ func (r *reader) settings(root *yaml.Node, s *Settings) {
 		}},
 		key{"http", func(n *yaml.Node) { r.http(n, &s.HTTP) }},
 		key{"drift_reports", func(n *yaml.Node) { r.driftReports(n, s) }},
+		key{"notify", func(n *yaml.Node) { notify = n }},
 	)
+	if notify != nil {
+		r.notify(notify, s)
+	}
 	r.sinksExist(s.SinkNames())
 }

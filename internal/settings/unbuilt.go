@@ -5,7 +5,6 @@ package settings
 // operator rely on it. Whoever builds one deletes its line.
 func unbuilt() map[string]string {
 	return map[string]string{
-		"notify":        "watch the exit code and the log",
 		"trust.host_ca": "use @cert-authority lines in trust.known_hosts",
 		"ssh.bastions":  "run the reconciler where it reaches the nodes",
 	}
