@@ -114,6 +114,9 @@ func diffLines(c Cluster) []string {
 	for _, w := range c.Plan.Waits {
 		add("# waits: %s%s", about(w.Reason, w.Node), w.Detail)
 	}
+	for _, a := range approvals(c) {
+		add("# approved %s", a)
+	}
 	for _, n := range noted(c) {
 		add("# noted: %s   %s   %s   %s", whose(n.nodes, c.size()), n.what, n.value(), n.effect)
 	}

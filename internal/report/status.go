@@ -42,6 +42,8 @@ type ClusterStatus struct {
 	InSync    string       `json:"inSyncSince,omitempty"` // RFC 3339
 	Nodes     []NodeStatus `json:"nodes"`
 	Blocks    []diff.Block `json:"blocks"` // what is left alone and what would lift it, urgent ones first
+	Waits     []diff.Wait  `json:"waits"`
+	Approved  []string     `json:"approved,omitempty"` // who allowed what the spec asks for, in words
 	Error     string       `json:"error,omitempty"`
 }
 
@@ -67,6 +69,7 @@ func NewStatus(source Source, clusters []Cluster, now time.Time, code int) Statu
 func clusterStatus(c Cluster, now time.Time) ClusterStatus {
 	state, _ := headline(c)
 	s := ClusterStatus{Name: c.Name, State: state, ClusterID: c.Memory.ClusterID, Birth: string(c.Memory.Birth.Phase), Commit: c.Plan.Commit,
+		Waits: append([]diff.Wait{}, c.Plan.Waits...), Approved: approvals(c),
 		Nodes: []NodeStatus{}, Blocks: append([]diff.Block{}, slices.Concat(c.urgent(), c.blocked())...)}
 	if c.Memory.Good.Digest == c.Plan.Digest && !c.Memory.Good.Since.IsZero() && c.Plan.Empty() {
 		s.InSync = c.Memory.Good.Since.UTC().Format(time.RFC3339)
@@ -225,6 +228,10 @@ func Status(w io.Writer, o Options, d StatusDocument) error {
 		}
 		p.blocks(c.Blocks[:urgent], red)
 		p.blocks(c.Blocks[urgent:], yellow)
+		p.waits(c.Waits)
+		for _, a := range c.Approved {
+			p.wrapped("  approved ", green, a)
+		}
 		p.line("")
 	}
 	if len(d.Clusters) == 0 {

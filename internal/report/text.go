@@ -53,6 +53,7 @@ func (p *page) cluster(c Cluster) {
 	p.rows(c)
 	p.order(c)
 	p.waits(c.Plan.Waits)
+	p.approvals(c)
 	p.notes(c)
 	p.blocks(observed(c), faint)
 	p.results(c)
@@ -169,6 +170,31 @@ func (p *page) waits(waits []diff.Wait) {
 		}
 		p.wrapped("  waits    ", cyan, about(w.Reason, w.Node)+w.Detail+until)
 	}
+}
+
+// approvals are who allowed what of the plan.
+func (p *page) approvals(c Cluster) {
+	for _, a := range approvals(c) {
+		p.wrapped("  approved ", green, a)
+	}
+}
+
+// approvals are the approvals that are in force for the spec of a plan, in words.
+func approvals(c Cluster) (words []string) {
+	for _, l := range c.Memory.Leaves {
+		if l.Kind != diff.LeaveApproval || l.Digest != c.Plan.Digest {
+			continue
+		}
+		text := "by " + l.By + " at " + l.At.UTC().Format(time.RFC3339)
+		if !l.Until.IsZero() {
+			text += ", until " + l.Until.UTC().Format(time.RFC3339)
+		}
+		if l.Reason != "" {
+			text += ": " + l.Reason
+		}
+		words = append(words, text)
+	}
+	return words
 }
 
 // notes writes what is only worth knowing, the same on many nodes once.

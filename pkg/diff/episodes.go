@@ -95,6 +95,17 @@ func (e Episode) times(now time.Time) (n int) {
 	return n
 }
 
+// timesOf is how often something of a node drifted within the last week, whatever it
+// was instead.
+func (m Memory) timesOf(path, node string, now time.Time) (n int) {
+	for _, e := range m.Drifts {
+		if e.Path == path && (len(e.Nodes) == 0 || slices.Contains(e.Nodes, node)) {
+			n += e.times(now)
+		}
+	}
+	return n
+}
+
 // bounded drops the oldest of those that are gone where there are too many.
 func bounded(all []Episode) []Episode {
 	for len(all) > maxEpisodes {

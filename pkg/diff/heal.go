@@ -24,10 +24,14 @@ func (s *situation) heals(step Step) bool {
 		return false
 	}
 	for _, e := range s.memory.Drifts {
-		if !e.Open() || !touches(step, e) || e.times(s.now) < fightTimes || s.retried(step.Node, e.last()) {
+		if !e.Open() || !touches(step, e) || s.retried(step.Node, e.last()) {
 			continue
 		}
-		s.block(step.Node, ReasonFight, e.Path+" on "+step.Node+" was put back "+count(e.times(s.now)-1)+" within a week and is another again"+s.lastWriter(step.Node, e.File),
+		times := s.memory.timesOf(e.Path, step.Node, s.now)
+		if times < fightTimes {
+			continue
+		}
+		s.block(step.Node, ReasonFight, e.Path+" on "+step.Node+" was put back "+count(times-1)+" within a week and is another again"+s.lastWriter(step.Node, e.File),
 			"find who changes it, and commit what is right or stop them; then reconciler resume "+s.want.Name+" --node "+step.Node)
 		return false
 	}
