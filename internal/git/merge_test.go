@@ -273,6 +273,32 @@ func TestASlowProposalHoldsUpNoFetch(t *testing.T) {
 	}
 }
 
+// A proposal of many new files: what it costs must not grow with how often the clone
+// is asked in vain.
+func BenchmarkMergeOf5000NewFiles(b *testing.B) {
+	u := large(b, 1000)
+	s := &served{upstream: u, any: true}
+	r := open(b, filepath.Join(b.TempDir(), "state/git/acme"), git.Remote{URL: "https://git.internal/acme/fleet.git", Branch: "main", Server: s})
+	for i := range 20 { // a pack each
+		fetch(b, r)
+		u.commit("more", map[string]string{"fleet.yaml": fmt.Sprint("format: 1 # ", i)})
+	}
+	base := fetch(b, r)
+	files := map[string]string{}
+	for i := range 5000 {
+		files[fmt.Sprintf("clusters/prod-eu/files/%04d.yaml", i)] = fmt.Sprintf("file: %d\n", i)
+	}
+	head := u.commit("many", files)
+	b.ReportAllocs()
+	for b.Loop() {
+		m, err := r.Merge(b.Context(), base, head)
+		if err != nil || len(m.Changed()) != len(files) {
+			b.Fatal(err)
+		}
+		must(b, m.Close())
+	}
+}
+
 func TestACheckoutIsReadAtARevision(t *testing.T) {
 	u := newUpstream(t)
 	u.write(map[string]string{"fleets/prod/fleet.yaml": "one\n"})
