@@ -331,6 +331,9 @@ func (g *merger) file(fork, base, head plumbing.Hash, at string) (plumbing.Hash,
 	case fork == base:
 		return head, nil
 	}
+	if g.ctx.Err() != nil { // a text may take a second
+		return base, context.Cause(g.ctx)
+	}
 	var texts [3]string
 	for i, h := range []plumbing.Hash{fork, base, head} {
 		data, err := g.objects.read(plumbing.BlobObject, h, g.File)

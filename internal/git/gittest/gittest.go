@@ -42,3 +42,25 @@ func Backend(t testing.TB, root string) http.Handler {
 		Stderr: io.Discard,
 	}
 }
+
+// Merges is what git makes of merges, each of two commits: the tree, or "" for a
+// conflict. Renames are not looked for.
+func Merges(t testing.TB, dir string, pairs [][2]string) []string {
+	t.Helper()
+	var asked strings.Builder
+	for _, p := range pairs {
+		asked.WriteString(p[0] + " " + p[1] + "\n")
+	}
+	out := Run(t, dir, asked.String(), "-c", "merge.renames=false", "merge-tree", "--write-tree", "--stdin", "--no-messages")
+	answers := strings.Split(strings.TrimSuffix(out, "\x00\x00"), "\x00\x00")
+	if len(answers) != len(pairs) {
+		t.Fatalf("git merge-tree: %d answers to %d merges", len(answers), len(pairs))
+	}
+	trees := make([]string, len(answers))
+	for i, a := range answers {
+		if tree, clean := strings.CutPrefix(a, "1\x00"); clean {
+			trees[i] = tree
+		}
+	}
+	return trees
+}
