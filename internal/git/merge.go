@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aymanbagabas/go-udiff"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/object"
@@ -324,14 +323,16 @@ func (g *merger) entry(fork, base, head object.TreeEntry, at string, depth int) 
 	return object.TreeEntry{Name: base.Name, Mode: mode, Hash: h}, err
 }
 
-// file merges a text by lines. Changes that touch each other are a conflict, as
-// they are to git.
+// file merges a text by lines.
 func (g *merger) file(fork, base, head plumbing.Hash, at string) (plumbing.Hash, error) {
 	switch {
 	case base == head || fork == head:
 		return base, nil
 	case fork == base:
 		return head, nil
+	}
+	if g.ctx.Err() != nil { // a text may take a second
+		return base, context.Cause(g.ctx)
 	}
 	var texts [3]string
 	for i, h := range []plumbing.Hash{fork, base, head} {
@@ -348,23 +349,10 @@ func (g *merger) file(fork, base, head plumbing.Hash, at string) (plumbing.Hash,
 		}
 		texts[i] = string(data)
 	}
-	ours, theirs := udiff.Lines(texts[0], texts[1]), udiff.Lines(texts[0], texts[2])
-	for _, a := range ours {
-		for _, b := range theirs {
-			if a != b && a.Start <= b.End && b.Start <= a.End {
-				g.conflicts = append(g.conflicts, at)
-				return base, nil
-			}
-		}
-	}
-	edits, ok := udiff.Merge(ours, theirs)
+	text, ok := mergeLines(texts[0], texts[1], texts[2])
 	if !ok {
 		g.conflicts = append(g.conflicts, at)
 		return base, nil
-	}
-	text, err := udiff.Apply(texts[0], edits)
-	if err != nil {
-		return base, fmt.Errorf("merge %q: %w", at, err)
 	}
 	return g.objects.add(plumbing.BlobObject, []byte(text)), nil
 }

@@ -20,8 +20,8 @@ type objects struct {
 	dir string
 	s   *filesystem.Storage
 	own map[plumbing.Hash]made // that are in memory alone
-	// lender has most of what is asked for; nil: there is none. (What go-git reads
-	// through alternates it does not tell the size of, in v5.19.3.)
+	// lender has what is not here; nil: there is none. (What go-git reads through
+	// alternates it does not tell the size of, in v5.19.3.)
 	lender *objects
 }
 
@@ -72,7 +72,7 @@ func (o *objects) read(kind plumbing.ObjectType, h plumbing.Hash, limit int64) (
 	if m, ok := o.own[h]; ok && m.kind == kind {
 		return m.data, nil
 	}
-	if o.lent(h) {
+	if !o.has(h) {
 		return o.lender.read(kind, h, limit)
 	}
 	err = o.retry(h, func() error {
@@ -110,7 +110,7 @@ func (o *objects) size(h plumbing.Hash) (size int64, err error) {
 	if m, ok := o.own[h]; ok {
 		return int64(len(m.data)), nil
 	}
-	if o.lent(h) {
+	if !o.has(h) {
 		return o.lender.size(h)
 	}
 	err = o.retry(h, func() (err error) {
@@ -120,13 +120,18 @@ func (o *objects) size(h plumbing.Hash) (size int64, err error) {
 	return size, err
 }
 
-// lent says that the lender has an object.
-func (o *objects) lent(h plumbing.Hash) bool {
+// has says that an object is here, or nowhere else. It asks here first: the lender
+// opens its clone again for each object that it misses.
+func (o *objects) has(h plumbing.Hash) bool {
 	if o.lender == nil {
-		return false
+		return true
 	}
-	_, err := o.lender.size(h)
-	return err == nil
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return !lost(guard(func() error {
+		_, err := o.s.EncodedObjectSize(h)
+		return err
+	}))
 }
 
 // retry opens the clone again when something is missing: another process may
