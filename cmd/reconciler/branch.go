@@ -20,6 +20,7 @@ import (
 // may be acted on.
 type branch struct {
 	*git.Repo
+	dir  string // of the clone, and of what is kept beside it
 	name string
 	gate admission.Gate
 }
@@ -36,7 +37,7 @@ func (a *app) openBranch(ctx context.Context, h host, followed settings.Fleet) (
 	remote := git.Remote{URL: followed.Repo, Branch: followed.Branch, Path: followed.Path, Server: server}
 	dir := clone(h.settings.State, remote)
 	repo, err := git.Open(ctx, dir, remote)
-	return branch{repo, followed.Branch, admission.Gate{File: filepath.Join(dir, "admitted"), History: repo,
+	return branch{repo, dir, followed.Branch, admission.Gate{File: filepath.Join(dir, "admitted"), History: repo,
 		Policy: admission.Policy(followed.Signatures.Policy), Verify: verifier(followed.Signatures)}}, err
 }
 

@@ -50,6 +50,9 @@ type Ports struct {
 	Seen func(cluster string) (Seen, bool)
 	// Since are the commits that came after one, up to another.
 	Since func(ctx context.Context, older, newer string) ([]string, error)
+	// At is the fleet of an older commit; without a cluster where that is not known any
+	// more. An error is of our clone.
+	At func(ctx context.Context, commit string) (desired.Fleet, error)
 	// Hold and Resume are the words of a person, as the commands of these names are.
 	Hold, Resume func(ctx context.Context, cluster, by, reason string) error
 	Now          func() time.Time
@@ -65,6 +68,8 @@ type Options struct {
 	// Operators are whose comments may resume a cluster.
 	Operators func(cluster string) []string
 	Most      int // bytes of a comment
+	// File keeps what is followed of rollouts; its folder is there.
+	File string
 }
 
 // Reviewer answers the pull requests of one fleet. It is used by one goroutine.
@@ -78,6 +83,8 @@ type Reviewer struct {
 	followed []*followed
 	commit   string        // whose rollout was begun last
 	fleet    desired.Fleet // of commit
+	recalled bool          // File was read
+	written  []byte        // that File holds
 }
 
 // known is what is remembered of an open pull request between turns.

@@ -454,8 +454,8 @@ func TestARolloutThatIsOvertakenEnds(t *testing.T) {
 	f.commit = hash("next")
 	f.trees[f.commit] = logLevel(t, "trace")
 	turn(t, r)
-	has(t, f.one(t, 7), "overtaken in 1 of 1 cluster")
-	has(t, f.statuses[merged+" reconciler/rollout"], "success overtaken")
+	has(t, f.one(t, 7), "overtaken by "+f.commit[:12], "commit "+f.commit[:12]+" wants something else of it")
+	has(t, f.statuses[merged+" reconciler/rollout"], "success overtaken by "+f.commit[:12])
 	has(t, f.statuses[f.commit+" reconciler/rollout"], "pending")
 }
 
