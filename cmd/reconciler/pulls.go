@@ -243,6 +243,8 @@ func (f *following) propose(ctx context.Context, base, head string, known *desir
 	case conflict != nil:
 		return review.Change{}, &review.RefusedError{Why: "it does not merge into " + branch + ": both sides changed " + strings.Join(conflict.Files, ", "),
 			Hint: "merge " + branch + " into it, or rebase it"}
+	case unfit != nil && unfit.Large:
+		return review.Change{}, &review.RefusedError{Why: "it is too large: " + unfit.Error(), Hint: "take out what is no part of a fleet, also of its earlier commits", Large: true}
 	case unfit != nil:
 		return review.Change{}, &review.RefusedError{Why: "what it merges to cannot be a fleet: " + unfit.Error()}
 	case errors.Is(err, git.ErrGone):

@@ -37,8 +37,11 @@ type ConflictError struct {
 }
 
 // UnfitError says that a merge gives what cannot be a fleet: a symbolic link, too many
-// files, a history of its own.
-type UnfitError struct{ Err error }
+// files, a history of its own; or that what was proposed is too large to be looked at.
+type UnfitError struct {
+	Err   error
+	Large bool // which it is whatever it is merged into
+}
 
 func (e *UnfitError) Error() string { return e.Err.Error() }
 func (e *UnfitError) Unwrap() error { return e.Err }
@@ -82,6 +85,9 @@ func (r *Repo) Merge(ctx context.Context, base, head string) (*Merge, error) {
 	if moved(err) {
 		err = ErrGone
 	}
+	if large, ok := errors.AsType[*oversizeError](err); ok {
+		err = &UnfitError{errors.New(large.text), true}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("merge %.12s into %.12s of the fleet repo: %w", head, base, err)
 	}
@@ -117,7 +123,7 @@ func (r *Repo) merge(ctx context.Context, base, head string) (m *Merge, err erro
 	g := &merger{history: history{ctx, objects}, limits: r.limits}
 	root, before, when, err := g.roots(into, proposed, r.remote.folder())
 	if err != nil {
-		return nil, err
+		return nil, unfit(err)
 	}
 	if len(g.conflicts) > 0 {
 		slices.Sort(g.conflicts)
@@ -125,11 +131,8 @@ func (r *Repo) merge(ctx context.Context, base, head string) (m *Merge, err erro
 	}
 	l := &loader{objects: objects, limits: r.limits}
 	after, err := l.root(root, ".")
-	if err != nil && !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrUnread) {
-		err = &UnfitError{err}
-	}
 	if err != nil {
-		return nil, err
+		return nil, unfit(err)
 	}
 	l = &loader{objects: objects, limits: r.limits}
 	was, err := l.root(before, ".")
@@ -141,6 +144,20 @@ func (r *Repo) merge(ctx context.Context, base, head string) (m *Merge, err erro
 		changed: differing(was, after, ""),
 		end:     close,
 	}, nil
+}
+
+// unfit is an error of reading what was proposed. Where our clone or this machine has no
+// part in it, whoever proposed it has.
+func unfit(err error) error {
+	for _, other := range []error{ErrDamaged, ErrUnread, errUnknown, context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, other) {
+			return err
+		}
+	}
+	if errors.As(err, new(*UnfitError)) {
+		return err
+	}
+	return &UnfitError{Err: err}
 }
 
 // borrow gets a commit and all that it needs, beside the clone.
@@ -231,7 +248,7 @@ func (g *merger) fork(base, head plumbing.Hash) (plumbing.Hash, error) {
 	slices.SortFunc(common, func(a, b plumbing.Hash) int { return bytes.Compare(a[:], b[:]) })
 	// One that another leads to is not a best one.
 	if len(common) > maxCommon {
-		return base, &UnfitError{fmt.Errorf("its history joins that of the branch at more than %d commits", maxCommon)}
+		return base, &UnfitError{Err: fmt.Errorf("its history joins that of the branch at more than %d commits", maxCommon)}
 	}
 	for _, h := range slices.Clone(common) {
 		if !slices.Contains(common, h) {
@@ -247,7 +264,7 @@ func (g *merger) fork(base, head plumbing.Hash) (plumbing.Hash, error) {
 		}
 	}
 	if len(common) == 0 {
-		return base, &UnfitError{errors.New("the two have no common history")}
+		return base, &UnfitError{Err: errors.New("the two have no common history")}
 	}
 	return common[0], nil
 }
@@ -260,7 +277,7 @@ func (g *merger) folder(fork, base, head plumbing.Hash, at string, depth int) (p
 	case fork == base:
 		return head, nil
 	case depth > g.Depth:
-		return base, &UnfitError{fmt.Errorf("folder %q: it is deeper than %d folders", at, g.Depth)}
+		return base, &UnfitError{Err: fmt.Errorf("folder %q: it is deeper than %d folders", at, g.Depth)}
 	}
 	var sides [3]map[string]object.TreeEntry
 	names := map[string]bool{}
@@ -337,7 +354,7 @@ func (g *merger) file(fork, base, head plumbing.Hash, at string) (plumbing.Hash,
 	for i, h := range []plumbing.Hash{fork, base, head} {
 		data, err := g.objects.read(plumbing.BlobObject, h, g.File)
 		if errors.As(err, new(*tooLargeError)) {
-			return base, &UnfitError{fmt.Errorf("file %q: %w", at, err)}
+			return base, &UnfitError{Err: fmt.Errorf("file %q: %w", at, err)}
 		}
 		if err != nil {
 			return base, fmt.Errorf("file %q: %w", at, err)

@@ -31,6 +31,7 @@ type Change struct {
 // mend.
 type RefusedError struct {
 	Why, Hint string
+	Large     bool // it is so whatever it is merged into, and finding that out takes long
 }
 
 func (e *RefusedError) Error() string { return e.Why }
@@ -98,11 +99,11 @@ type known struct {
 	body       string // of our comment, as it was written last
 	id         int64  // of our comment; 0: none
 	note       note
-	read       bool  // our comment was looked for
-	heard      int64 // the last comment that was read for commands
-	failures   int   // of reading what it changes, one after another
-	again      time.Time
-	failed     string // head and base of the last failure
+	read       bool      // our comment was looked for
+	heard      int64     // the last comment that was read for commands
+	failures   int       // of reading what it changes, one after another
+	again      time.Time // when that, or what was found too large, is read again
+	failed     string    // head and base of the last failure
 }
 
 // New is a reviewer that has answered nothing yet: what it said before it reads
@@ -224,7 +225,8 @@ func (r *Reviewer) answer(ctx context.Context, me string, p forge.Pull, base str
 
 // compare reads what a pull request changes.
 func (r *Reviewer) compare(ctx context.Context, k *known, base, head string, fleet desired.Fleet) error {
-	if k.failed == head+base && r.Now().Before(k.again) {
+	large := k.refused != nil && k.refused.Large && k.head == head
+	if (k.failed == head+base || large) && r.Now().Before(k.again) {
 		return nil // told already; what is proposed may be large, and is not fetched all the time
 	}
 	change, err := r.Propose(ctx, base, head)
@@ -236,6 +238,7 @@ func (r *Reviewer) compare(ctx context.Context, k *known, base, head string, fle
 	}
 	k.failures, k.failed = 0, ""
 	k.diffs, k.refused, k.nothing = Differences{}, refused, change.Nothing
+	k.again = r.Now().Add(time.Hour)
 	if refused == nil {
 		defer change.Close()
 		if !change.Nothing {

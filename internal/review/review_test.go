@@ -347,6 +347,39 @@ func TestAMergeThatCannotBeMadeIsToldSo(t *testing.T) {
 	has(t, f.statuses[hash("one")+" reconciler/plan"], "failure")
 }
 
+func TestWhatIsTooLargeIsToldOnceAndNotReadAllTheTime(t *testing.T) {
+	f := newForgery(t)
+	f.open(7, "one", logLevel(t, "debug"))
+	r := f.reviewer()
+	reads := 0
+	r.Propose = func(context.Context, string, string) (Change, error) {
+		reads++
+		return Change{}, &RefusedError{Why: "it is too large: the pack that the server sends is larger than 64 MiB", Large: true}
+	}
+	turn(t, r)
+	if s := f.statuses[hash("one")+" reconciler/plan"]; s != "failure not planned: it is too large: the pack that the server sends is larger than 64 MiB" {
+		t.Errorf("status %q", s)
+	}
+	writes := f.writes
+	f.push("docs", edit(t, example(t), "README.md", "", "more words"))
+	for range 3 {
+		turn(t, r)
+	}
+	if reads != 1 || f.writes != writes {
+		t.Errorf("it was read %d times, and %d times something was written", reads, f.writes-writes)
+	}
+	f.now = f.now.Add(time.Hour)
+	turn(t, r) // the branch may have what was large by now
+	if reads != 2 {
+		t.Errorf("after an hour it was read %d times", reads)
+	}
+	f.open(7, "two", logLevel(t, "trace"))
+	turn(t, r)
+	if s := f.statuses[hash("two")+" reconciler/plan"]; reads != 3 || !strings.HasPrefix(s, "failure") {
+		t.Errorf("another head was read %d times: %q", reads, s)
+	}
+}
+
 func TestAPersonMayHoldAndOnlyAnOperatorResume(t *testing.T) {
 	f := newForgery(t)
 	f.open(7, "one", logLevel(t, "debug"))
