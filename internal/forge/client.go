@@ -30,6 +30,7 @@ type dialect interface {
 	pulls(ctx context.Context, base string, page int) (list []Pull, next int, err error)
 	pull(ctx context.Context, number int) (Pull, error)
 	pullsOf(ctx context.Context, commit string) ([]Pull, error)
+	queued(ctx context.Context, base string) ([]string, error)
 	comments(ctx context.Context, number, page, got int) (list []note, next int, err error)
 	comment(ctx context.Context, number int, body string) (note, error)
 	edit(ctx context.Context, number int, id int64, body string) (note, error)
@@ -67,9 +68,10 @@ type client struct {
 	dialect
 	maxBody int // bytes
 
-	mu    sync.Mutex
-	login string
-	kept  map[string][]page // by branch
+	mu     sync.Mutex
+	login  string
+	kept   map[string][]page // by branch
+	queues map[string]queue  // by branch
 }
 
 // page is one of a list of pull requests, as it was given last.

@@ -21,7 +21,7 @@ type Options struct {
 	// Hint says that there may be something new on those branches of which it says
 	// true. It must not wait.
 	Hint func(of func(branch string) bool)
-	// Pulls says that a pull request, or what is said about one, may have changed. It
+	// Pulls says that a pull request, what is said about one, or a queue of them may have changed. It
 	// must not wait; nil: nobody answers them.
 	Pulls func()
 }
@@ -134,7 +134,7 @@ func (h *Handler) take(header http.Header, body []byte) {
 	switch {
 	case id != "" && h.seen.again(id):
 		outcome = "replayed"
-	case ofPulls(what) && h.Pulls != nil:
+	case ofPulls(what, body) && h.Pulls != nil:
 		h.Pulls()
 	case !slices.ContainsFunc(h.Branches, func(branch string) bool { return concerns(what, body, branch) }):
 		outcome = "of something else"

@@ -32,6 +32,7 @@ type forgery struct {
 	comments map[int][]forge.Comment
 	statuses map[string]string // "COMMIT CONTEXT" → "STATE WORDS"
 	react    map[int64]forge.Reaction
+	queue    []string // commits
 	writers  []string
 	team     []string
 	last     int64
@@ -169,6 +170,13 @@ func (f *forgery) PullsOf(_ context.Context, commit string) (of []forge.Pull, er
 		}
 	}
 	return of, f.err
+}
+
+func (f *forgery) Queued(_ context.Context, base string) ([]string, error) {
+	if base != "main" {
+		panic("the queue of " + base)
+	}
+	return f.queue, f.err
 }
 
 func (f *forgery) Comments(_ context.Context, number int) ([]forge.Comment, error) {

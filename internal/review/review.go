@@ -78,8 +78,9 @@ type Reviewer struct {
 	Ports
 	Options
 	log   *slog.Logger
-	pulls map[int]*known  // that were answered
-	heads map[string]bool // of what is open → it comes from the repository itself
+	pulls map[int]*known    // that were answered
+	heads map[string]bool   // of what is open → it comes from the repository itself
+	queue map[string]*known // by commit
 	// followed are rollouts that are told.
 	followed []*followed
 	commit   string        // whose rollout was begun last
@@ -131,7 +132,10 @@ func (r *Reviewer) Turn(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list the open pull requests: %w", err)
 	}
-	var troubles []error
+	troubles := []error{r.answerQueue(ctx, base, fleet)} // first: a queue waits for it
+	if isBusy(troubles[0]) {
+		return troubles[0]
+	}
 	still := map[int]bool{}
 	r.heads = map[string]bool{}
 	for _, p := range open {
@@ -145,8 +149,8 @@ func (r *Reviewer) Turn(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if len(troubles) > 0 && isBusy(troubles[len(troubles)-1]) {
-			return troubles[len(troubles)-1] // nobody else is answered sooner
+		if last := troubles[len(troubles)-1]; isBusy(last) {
+			return last // nobody else is answered sooner
 		}
 	}
 	for number := range r.pulls {
@@ -157,8 +161,8 @@ func (r *Reviewer) Turn(ctx context.Context) error {
 	if err := r.tell(ctx, me, base, fleet); err != nil {
 		troubles = append(troubles, fmt.Errorf("tell the rollout: %w", err))
 	}
-	if len(troubles) > 0 {
-		return &PartialError{errors.Join(troubles...)}
+	if err := errors.Join(troubles...); err != nil {
+		return &PartialError{err}
 	}
 	return nil
 }

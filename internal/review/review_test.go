@@ -380,6 +380,29 @@ func TestWhatIsTooLargeIsToldOnceAndNotReadAllTheTime(t *testing.T) {
 	}
 }
 
+func TestWhatIsQueuedGetsAStatusAndNoComment(t *testing.T) {
+	f := newForgery(t)
+	good, bad := hash("group one"), hash("group two")
+	f.trees[good] = logLevel(t, "debug")
+	f.trees[bad] = edit(t, logLevel(t, "debug"), prodEU, "  ui: true", "  ui: true\nlisten: 8200")
+	f.queue = []string{good, bad, hash("gone by now")}
+	r := f.reviewer()
+	turn(t, r)
+	has(t, f.statuses[good+" reconciler/plan"], "success 3 of 3 nodes to change")
+	has(t, f.statuses[bad+" reconciler/plan"], "failure")
+	writes, reads := f.writes, f.propos
+	turn(t, r)
+	if f.writes != writes || f.propos != reads || f.last > 0 {
+		t.Errorf("%d writes, %d reads, %d comments", f.writes-writes, f.propos-reads, f.last)
+	}
+	f.queue = []string{bad}
+	f.push("another", edit(t, example(t), "README.md", "", "more words"))
+	turn(t, r)
+	if f.writes != writes || f.propos != reads+1 || len(r.queue) != 1 {
+		t.Errorf("%d writes, %d reads, %d are queued", f.writes-writes, f.propos-reads, len(r.queue))
+	}
+}
+
 func TestAPersonMayHoldAndOnlyAnOperatorResume(t *testing.T) {
 	f := newForgery(t)
 	f.open(7, "one", logLevel(t, "debug"))
