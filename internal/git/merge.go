@@ -81,20 +81,21 @@ func (m *Merge) Close() error { return m.end() }
 func (r *Repo) Merge(ctx context.Context, base, head string) (*Merge, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, proposedWithin, fmt.Errorf("it took longer than %v", proposedWithin))
 	defer cancel()
-	m, err := r.merge(ctx, base, head)
-	if moved(err) {
-		err = ErrGone
-	}
-	if large, ok := errors.AsType[*oversizeError](err); ok {
-		err = &UnfitError{errors.New(large.text), true}
-	}
+	var m *Merge
+	end, err := r.merging(ctx, base, head, func(g *merger, root, before plumbing.Hash) (err error) {
+		m, err = g.made(root, before)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("merge %.12s into %.12s of the fleet repo: %w", head, base, err)
 	}
+	m.end = end
 	return m, nil
 }
 
-func (r *Repo) merge(ctx context.Context, base, head string) (m *Merge, err error) {
+// merging merges a head into a base and hands the merged folder on, and that of the
+// base. Until the end nobody else merges in this repo, and what was fetched is there.
+func (r *Repo) merging(ctx context.Context, base, head string, do func(g *merger, root, before plumbing.Hash) error) (end func() error, err error) {
 	into, err := parseHash(base)
 	if err != nil {
 		return nil, err
@@ -107,43 +108,65 @@ func (r *Repo) merge(ctx context.Context, base, head string) (m *Merge, err erro
 	if err != nil {
 		return nil, err
 	}
-	objects, end, err := r.borrow(ctx, proposed)
+	objects, away, err := r.borrow(ctx, proposed)
 	close := func() error {
 		defer lock.Unlock()
-		return end()
+		return away()
 	}
+	whole := false
 	defer func() {
-		if m == nil { // also where something panics
-			err = errors.Join(err, close())
+		if !whole { // also where something panics
+			err = errors.Join(blamed(err), close())
 		}
 	}()
 	if err != nil {
 		return nil, err
 	}
 	g := &merger{history: history{ctx, objects}, limits: r.limits}
-	root, before, when, err := g.roots(into, proposed, r.remote.folder())
-	if err != nil {
+	root, before, err := g.roots(into, proposed, r.remote.folder())
+	switch {
+	case err != nil:
 		return nil, unfit(err)
-	}
-	if len(g.conflicts) > 0 {
+	case len(g.conflicts) > 0:
 		slices.Sort(g.conflicts)
 		return nil, &ConflictError{g.conflicts}
 	}
-	l := &loader{objects: objects, limits: r.limits}
+	if err := do(g, root, before); err != nil {
+		return nil, err
+	}
+	whole = true
+	return close, nil
+}
+
+// made is a merge as it can be read.
+func (g *merger) made(root, before plumbing.Hash) (*Merge, error) {
+	l := &loader{objects: g.objects, limits: g.limits}
 	after, err := l.root(root, ".")
 	if err != nil {
 		return nil, unfit(err)
 	}
-	l = &loader{objects: objects, limits: r.limits}
+	l = &loader{objects: g.objects, limits: g.limits}
 	was, err := l.root(before, ".")
 	if err != nil {
 		was = &node{} // what is wrong with the base is not this commit's fault
 	}
 	return &Merge{
-		tree:    &Tree{root: after, time: when, objects: objects, limit: r.limits.File, damage: func(error) {}},
+		tree:    &Tree{root: after, time: g.when, objects: g.objects, limit: g.limits.File, damage: func(error) {}},
 		changed: differing(was, after, ""),
-		end:     close,
 	}, nil
+}
+
+// blamed says of an error of fetching what was proposed what whoever proposed it has to
+// know.
+func blamed(err error) error {
+	large, ok := errors.AsType[*oversizeError](err)
+	switch {
+	case ok:
+		return &UnfitError{errors.New(large.text), true}
+	case moved(err):
+		return ErrGone
+	}
+	return err
 }
 
 // unfit is an error of reading what was proposed. Where our clone or this machine has no
@@ -163,6 +186,9 @@ func unfit(err error) error {
 // borrow gets a commit and all that it needs, beside the clone.
 func (r *Repo) borrow(ctx context.Context, tip plumbing.Hash) (o *objects, end func() error, err error) {
 	end = func() error { return nil }
+	if own := openObjects(r.clone().dir); own.has(tip) { // merged already, with all that it needs
+		return own, end, nil
+	}
 	up, ok := r.up.(served)
 	if !ok {
 		s, err := openSource(r.up.(here).path, r.limits)
@@ -187,36 +213,37 @@ type merger struct {
 	history
 	limits
 	conflicts []string
+	when      time.Time // of the head
 }
 
 // roots are the fleet's folder of the merge and of the base. A folder that is not
 // there is empty.
-func (g *merger) roots(base, head plumbing.Hash, folder string) (merged, before plumbing.Hash, when time.Time, err error) {
+func (g *merger) roots(base, head plumbing.Hash, folder string) (merged, before plumbing.Hash, err error) {
 	fork, err := g.fork(base, head)
 	if err != nil {
-		return merged, before, when, err
+		return merged, before, err
 	}
 	var trees [3]plumbing.Hash
 	l := &loader{objects: g.objects, limits: g.limits}
 	for i, commit := range []plumbing.Hash{fork, base, head} {
 		body, _, err := g.read(commit)
 		if err != nil {
-			return merged, before, when, err
+			return merged, before, err
 		}
 		c, err := decodeCommit(body)
 		if err != nil {
-			return merged, before, when, err
+			return merged, before, err
 		}
-		when = c.Committer.When
+		g.when = c.Committer.When
 		if trees[i], err = l.descend(c.TreeHash, folder); errors.Is(err, errNoFolder) {
 			trees[i], err = g.write(nil), nil
 		}
 		if err != nil {
-			return merged, before, when, err
+			return merged, before, err
 		}
 	}
 	merged, err = g.folder(trees[0], trees[1], trees[2], "", 0)
-	return merged, trees[1], when, err
+	return merged, trees[1], err
 }
 
 // maxCommon caps at how many commits a proposal may join the branch's history.

@@ -120,13 +120,15 @@ func (o *objects) size(h plumbing.Hash) (size int64, err error) {
 	return size, err
 }
 
+// has says that an object is there.
+func (o *objects) has(h plumbing.Hash) bool {
+	_, err := o.size(h)
+	return err == nil
+}
+
 // lent says that the lender has an object.
 func (o *objects) lent(h plumbing.Hash) bool {
-	if o.lender == nil {
-		return false
-	}
-	_, err := o.lender.size(h)
-	return err == nil
+	return o.lender != nil && o.lender.has(h)
 }
 
 // retry opens the clone again when something is missing: another process may
