@@ -171,6 +171,9 @@ func (g Gate) judge(ctx context.Context, last, newest string) (forward bool, why
 	return forward, why, err
 }
 
+// asksWithin bounds for how long a forge is asked at a time.
+const asksWithin = 5 * time.Minute
+
 // judgeMerges asks about the commits that the branch itself went through, the oldest
 // first. What each of them merged is judged with it.
 func (g Gate) judgeMerges(ctx context.Context, last, newest string) (forward bool, why, err error) {
@@ -193,8 +196,10 @@ func (g Gate) judgeMerges(ctx context.Context, last, newest string) (forward boo
 	if forward && !reached {
 		return forward, &AsideError{last}, nil
 	}
+	asking, cancel := context.WithTimeoutCause(ctx, asksWithin, fmt.Errorf("it took longer than %v", asksWithin))
+	defer cancel()
 	for _, c := range slices.Backward(line) {
-		if err := g.Verify(ctx, c.id, c.object); err != nil {
+		if err := g.Verify(asking, c.id, c.object); err != nil {
 			return forward, onTheWay(newest, c.id, err), ctx.Err()
 		}
 	}
