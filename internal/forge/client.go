@@ -47,7 +47,7 @@ type dialect interface {
 }
 
 // rights are what a token has to be allowed, in the words of its forge.
-type rights struct{ me, read, comment, status, permission, team string }
+type rights struct{ me, read, queue, comment, status, permission, team string }
 
 // note is a comment, or one that the forge made of something that happened.
 type note struct {

@@ -21,7 +21,6 @@ type queue struct {
 	commits []string
 }
 
-// Queued takes it that there is none where the forge has none, or not for us.
 func (c *client) Queued(ctx context.Context, base string) ([]string, error) {
 	c.mu.Lock()
 	had := c.queues[base]
@@ -31,10 +30,8 @@ func (c *client) Queued(ctx context.Context, base string) ([]string, error) {
 	switch {
 	case errors.Is(err, errUnchanged):
 		return had.commits, nil
-	case refused(err, http.StatusNotFound) || refused(err, http.StatusForbidden):
-		return nil, nil
 	case err != nil:
-		return nil, failed(err, c.rights().read, "list the merge queue of %s", quoted(base))
+		return nil, failed(err, c.rights().queue, "list the merge queue of %s", quoted(base))
 	}
 	for _, commit := range list {
 		if isHash(commit) && !slices.Contains(now.commits, commit) && len(now.commits) < maxQueued {
@@ -66,11 +63,15 @@ func (g *gitHub) queued(ctx context.Context, base string) ([]string, error) {
 }
 
 // queued are the commits of the train's pipelines, which are those of
-// refs/merge-requests/NUMBER/train. A project without trains is answered by 403.
+// refs/merge-requests/NUMBER/train. Of a project without trains GitLab says 403, and 404
+// where it is too old to have them.
 func (g *gitLab) queued(ctx context.Context, base string) ([]string, error) {
 	cars, _, err := g.api.MergeTrains.ListMergeRequestInMergeTrain(g.repo, base, &gitlab.ListMergeTrainsOptions{
 		ListOptions: gitlab.ListOptions{PerPage: perPage}, Scope: new("active"), Sort: new("asc"),
 	}, gitlab.WithContext(ctx))
+	if refused(err, http.StatusForbidden) || refused(err, http.StatusNotFound) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -176,6 +176,9 @@ func (f *forgery) Queued(_ context.Context, base string) ([]string, error) {
 	if base != "main" {
 		panic("the queue of " + base)
 	}
+	if f.queue == nil {
+		return nil, fmt.Errorf("list: %w", forge.ErrForbidden)
+	}
 	return f.queue, f.err
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/vaultfleet/reconciler/internal/forge"
 	"github.com/vaultfleet/reconciler/pkg/desired"
 )
 
@@ -15,7 +16,11 @@ import (
 // answerQueue sets the status of every commit that is queued.
 func (r *Reviewer) answerQueue(ctx context.Context, base string, fleet desired.Fleet) error {
 	commits, err := r.Forge.Queued(ctx, r.Branch)
-	if err != nil {
+	unseen := errors.Is(err, forge.ErrForbidden) || errors.Is(err, forge.ErrNotFound)
+	if unseen && !r.unseen {
+		r.log.Info("a merge queue would not be seen", "error", err)
+	}
+	if r.unseen = unseen; err != nil && !unseen {
 		return err
 	}
 	still := map[string]*known{}

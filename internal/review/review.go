@@ -81,6 +81,8 @@ type Reviewer struct {
 	pulls map[int]*known    // that were answered
 	heads map[string]bool   // of what is open → it comes from the repository itself
 	queue map[string]*known // by commit
+	// unseen says that the token may not see a queue, which was told.
+	unseen bool
 	// followed are rollouts that are told.
 	followed []*followed
 	commit   string        // whose rollout was begun last

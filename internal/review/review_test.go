@@ -403,6 +403,18 @@ func TestWhatIsQueuedGetsAStatusAndNoComment(t *testing.T) {
 	}
 }
 
+func TestAQueueThatMayNotBeSeenIsToldOnce(t *testing.T) {
+	f := newForgery(t)
+	f.open(7, "one", logLevel(t, "debug"))
+	r := f.reviewer()
+	turn(t, r)
+	turn(t, r)
+	f.one(t, 7)
+	if n := strings.Count(f.log.String(), "a merge queue would not be seen"); n != 1 {
+		t.Errorf("it was told %d times", n)
+	}
+}
+
 func TestAPersonMayHoldAndOnlyAnOperatorResume(t *testing.T) {
 	f := newForgery(t)
 	f.open(7, "one", logLevel(t, "debug"))
