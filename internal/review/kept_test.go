@@ -2,6 +2,7 @@ package review
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -97,6 +98,25 @@ func TestADamagedFileIsSaidAndBegunAnew(t *testing.T) {
 		if !strings.HasPrefix(f.rollout(one), "pending") {
 			t.Errorf("%.60q: %q", text, f.rollout(one))
 		}
+	}
+}
+
+// TestOfOneStepTheNewestStays: what came in one push is followed in its order.
+func TestOfOneStepTheNewestStays(t *testing.T) {
+	f := newForgery(t)
+	r := f.reviewer()
+	turn(t, r)
+	one := f.push("one", logLevel(t, "debug"))
+	r.Since = func(context.Context, string, string) ([]string, error) {
+		step := []string{one}
+		for i := range 2 * maxFollowed {
+			step = append(step, fmt.Sprintf("%040x", i))
+		}
+		return step, nil
+	}
+	turn(t, r)
+	if len(r.followed) != maxFollowed || r.followed[maxFollowed-1].Commit != one || !strings.HasPrefix(f.rollout(one), "pending") {
+		t.Errorf("%d are followed, %q", len(r.followed), f.rollout(one))
 	}
 }
 

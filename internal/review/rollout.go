@@ -52,7 +52,8 @@ func (r *Reviewer) tell(ctx context.Context, me, commit string, fleet desired.Fl
 			return err
 		}
 	}
-	troubles := []error{r.keep()} // before anybody is told that it is followed
+	unkept := r.keep() // before anybody is told that it is followed
+	var troubles []error
 	for _, f := range r.followed {
 		if err := r.follow(ctx, me, f, fleet); err != nil {
 			troubles = append(troubles, err)
@@ -62,10 +63,10 @@ func (r *Reviewer) tell(ctx context.Context, me, commit string, fleet desired.Fl
 		}
 	}
 	r.followed = slices.DeleteFunc(r.followed, func(f *followed) bool { return f.over() })
-	if ctx.Err() == nil { // otherwise another reviewer may have begun
-		troubles = append(troubles, r.keep())
+	if unkept == nil && ctx.Err() == nil { // otherwise another reviewer may have begun
+		unkept = r.keep()
 	}
-	return errors.Join(troubles...)
+	return errors.Join(append(troubles, unkept)...)
 }
 
 // begin follows the commits that came since the last.
@@ -78,7 +79,7 @@ func (r *Reviewer) begin(ctx context.Context, commit string, fleet desired.Fleet
 		}
 		commits = since[:min(len(since), maxFollowed)]
 	}
-	for _, c := range commits {
+	for _, c := range slices.Backward(commits) { // the oldest first, as they are left
 		f := &followed{Commit: c, Began: r.Now()}
 		if c == commit && r.commit != "" {
 			f.Digests = Between(r.kept(r.fleet), r.kept(fleet)).Digests()
