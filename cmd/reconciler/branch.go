@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -20,6 +21,7 @@ import (
 // may be acted on.
 type branch struct {
 	*git.Repo
+	dir  string // of the clone, and of what is kept beside it
 	name string
 	gate admission.Gate
 }
@@ -36,13 +38,30 @@ func (a *app) openBranch(ctx context.Context, h host, followed settings.Fleet) (
 	remote := git.Remote{URL: followed.Repo, Branch: followed.Branch, Path: followed.Path, Server: server}
 	dir := clone(h.settings.State, remote)
 	repo, err := git.Open(ctx, dir, remote)
-	return branch{repo, followed.Branch, admission.Gate{File: filepath.Join(dir, "admitted"), History: repo,
-		Policy: admission.Policy(followed.Signatures.Policy), Verify: verifier(followed.Signatures)}}, err
+	if err != nil {
+		return branch{}, err
+	}
+	verify, err := verifier(repo, followed)
+	return branch{repo, dir, followed.Branch, admission.Gate{File: filepath.Join(dir, "admitted"), History: repo,
+		Policy: admission.Policy(followed.Signatures.Policy), Verify: verify}}, err
 }
 
-// verifier checks who signed a commit. Its files are read for each, so that a
-// signer who is added or taken out counts at once.
-func verifier(s settings.Signatures) func(object []byte) error {
+// verifier checks a commit as the policy asks.
+func verifier(repo *git.Repo, followed settings.Fleet) (func(ctx context.Context, id string, object []byte) error, error) {
+	if admission.Policy(followed.Signatures.Policy) == admission.Forge {
+		judge, err := judgeOf(repo, followed)
+		if err != nil {
+			return nil, err
+		}
+		return judge.Verify, nil
+	}
+	signed := signedBy(followed.Signatures)
+	return func(_ context.Context, _ string, object []byte) error { return signed(object) }, nil
+}
+
+// signedBy says why a commit is not signed by who may. Their files are read for each, so
+// that a signer who is added or taken out counts at once.
+func signedBy(s settings.Signatures) func(object []byte) error {
 	return func(object []byte) error {
 		signers, err := signersOf(s)
 		if err != nil {
@@ -55,7 +74,7 @@ func verifier(s settings.Signatures) func(object []byte) error {
 
 // signersOf are whose signatures count.
 func signersOf(s settings.Signatures) (signature.Signers, error) {
-	allowed, keys, err := s.Contents()
+	allowed, keys, forgeKeys, err := s.Contents()
 	if err != nil {
 		return signature.Signers{}, err
 	}
@@ -65,12 +84,18 @@ func signersOf(s settings.Signatures) (signature.Signers, error) {
 			return all, fmt.Errorf("%s: %w", s.AllowedSigners, err)
 		}
 	}
-	for i, text := range keys {
-		ring, err := signature.ParseKeyring(text)
-		if err != nil {
-			return all, fmt.Errorf("%s: %w", s.Keys[i], err)
+	for _, files := range []struct {
+		names []string
+		texts [][]byte
+		parse func([]byte) (signature.Signers, error)
+	}{{s.Keys, keys, signature.ParseKeyring}, {s.ForgeKeys, forgeKeys, signature.ParseKeys}} {
+		for i, text := range files.texts {
+			more, err := files.parse(text)
+			if err != nil {
+				return all, fmt.Errorf("%s: %w", files.names[i], err)
+			}
+			all = all.And(more)
 		}
-		all = all.And(ring)
 	}
 	return all, nil
 }
@@ -126,6 +151,12 @@ func (a *app) newest(ctx context.Context, b branch) (string, error) {
 func liftOf(held *admission.HeldError) string {
 	if held.Rewind {
 		return fmt.Sprintf("push the branch forward from where it was; or, if this is meant: reconciler approve-rewind %.12s --reason WHY", held.Newest)
+	}
+	if hinted, ok := errors.AsType[interface {
+		error
+		Hint() string
+	}](held.Err); ok {
+		return hinted.Hint()
 	}
 	return "put a commit on the branch that is signed by somebody who may, and leave out those that are not"
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -68,11 +69,16 @@ func (f *following) answering() (*pulls, error) {
 			return f.propose(ctx, base, head, known)
 		},
 		Since: f.since,
-		Hold:  f.holdBy, Resume: f.resumeBy,
+		At: func(_ context.Context, commit string) (desired.Fleet, error) {
+			fleet, err := openCommit(f.Repo, f.only, commit, known)
+			return f.judged(fleet.Fleet), err
+		},
+		Hold: f.holdBy, Resume: f.resumeBy,
 	}, review.Options{
 		Branch: f.only.Branch, Identity: f.only.Path + " " + strings.Join(f.only.Clusters, " ") + " " + f.cluster, Suffix: suffix, Forks: at.Forks,
 		Keeps:     func(cluster string) bool { return f.only.Keeps(cluster) && f.matches(cluster) },
 		Operators: at.OperatorsOf,
+		File:      filepath.Join(f.dir, "followed"),
 	}, f.log)
 	return p, nil
 }
@@ -237,6 +243,8 @@ func (f *following) propose(ctx context.Context, base, head string, known *desir
 	case conflict != nil:
 		return review.Change{}, &review.RefusedError{Why: "it does not merge into " + branch + ": both sides changed " + strings.Join(conflict.Files, ", "),
 			Hint: "merge " + branch + " into it, or rebase it"}
+	case unfit != nil && unfit.Large:
+		return review.Change{}, &review.RefusedError{Why: "it is too large: " + unfit.Error(), Hint: "take out what is no part of a fleet, also of its earlier commits", Large: true}
 	case unfit != nil:
 		return review.Change{}, &review.RefusedError{Why: "what it merges to cannot be a fleet: " + unfit.Error()}
 	case errors.Is(err, git.ErrGone):

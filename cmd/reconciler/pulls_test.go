@@ -108,14 +108,16 @@ func TestTheDaemonAnswersPullRequests(t *testing.T) {
 	rest, _, _ := bytes.Cut(rings, []byte("rollout:"))
 	check(t, os.WriteFile(filepath.Join(repo, "fleet.yaml"), rest, 0o644))
 	git := func(args ...string) string { return strings.TrimSpace(gittest.Run(t, repo, "", args...)) }
+	file := filepath.Join(repo, "clusters/prod-eu/cluster.yaml")
+	text, err := os.ReadFile(file)
+	check(t, err)
+	text = bytes.Replace(text, []byte("mode: observe"), []byte("mode: enforce"), 1)
+	check(t, os.WriteFile(file, text, 0o644))
 	git("init", "-q", "-b", "main")
 	git("config", "uploadpack.allowAnySHA1InWant", "true")
 	git("add", "-A")
 	git("commit", "-q", "-m", "the branch")
 	git("checkout", "-q", "-b", "side")
-	file := filepath.Join(repo, "clusters/prod-eu/cluster.yaml")
-	text, err := os.ReadFile(file)
-	check(t, err)
 	check(t, os.WriteFile(file, bytes.Replace(text, []byte("  ui: true"), []byte("  ui: true\n  log_level: debug"), 1), 0o644))
 	git("commit", "-qam", "log more")
 	forge := &smallForge{backend: gittest.Backend(t, repo), head: git("rev-parse", "side"), comments: []map[string]any{}, statuses: map[string]string{}}
@@ -130,23 +132,45 @@ func TestTheDaemonAnswersPullRequests(t *testing.T) {
     interval: 1s
     ca: ca.pem
     forge: {kind: gitea, project: acme/fleet, token_file: token}
-trust: {known_hosts: known_hosts, networks: [127.0.0.0/8], roots: [/opt/vault, /etc/vault.d, /var/log/vault, /usr/local/bin, /etc/systemd/system], services: [vault], users: [vault, root]}
+trust: {known_hosts: known_hosts, modes: {"*": enforce}, networks: [127.0.0.0/8], roots: [/opt/vault, /etc/vault.d, /var/log/vault, /usr/local/bin, /etc/systemd/system], services: [vault], users: [vault, root]}
 state: state
 `, web.URL)} {
 		check(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
 	var said bytes.Buffer
-	daemon := exec.CommandContext(t.Context(), "reconciler", "--config", filepath.Join(dir, "reconciler.yaml"), "run")
-	daemon.Stderr = &said
-	check(t, daemon.Start())
-	var comment, words string
-	for deadline := time.Now().Add(time.Minute); words == "" && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		comment, words = forge.told(forge.head + " reconciler/plan")
+	begin := func() (end func()) {
+		daemon := exec.CommandContext(t.Context(), "reconciler", "--config", filepath.Join(dir, "reconciler.yaml"), "run")
+		daemon.Stderr = &said
+		check(t, daemon.Start())
+		return func() {
+			check(t, daemon.Process.Signal(syscall.SIGTERM))
+			if err := daemon.Wait(); err != nil {
+				t.Errorf("the daemon ends: %v", err)
+			}
+		}
 	}
-	check(t, daemon.Process.Signal(syscall.SIGTERM))
-	if err := daemon.Wait(); err != nil {
-		t.Errorf("the daemon ends: %v", err)
+	await := func(status, begins string) (comment, words string) {
+		for deadline := time.Now().Add(time.Minute); !strings.HasPrefix(words, begins) && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+			comment, words = forge.told(status)
+		}
+		return comment, words
 	}
+	end := begin()
+	comment, words := await(forge.head+" reconciler/plan", "success")
+	// It is merged, and while it is stopped the daemon becomes another one.
+	git("merge", "-q", "--no-ff", "--no-edit", "side")
+	merged := git("rev-parse", "main")
+	if _, words := await(merged+" reconciler/rollout", "failure"); words != "failure stopped in 1 of 1 cluster" {
+		t.Errorf("after the merge: %q", words)
+	}
+	end()
+	end = begin()
+	check(t, os.WriteFile(file, bytes.Replace(text, []byte("  ui: true"), []byte("  ui: true\n  log_level: trace"), 1), 0o644))
+	git("commit", "-qam", "log all")
+	if _, words := await(merged+" reconciler/rollout", "success"); words != "success overtaken by "+git("rev-parse", "--short=12", "main") {
+		t.Errorf("after the next commit: %q", words)
+	}
+	end()
 	for _, want := range []string{"**prod-eu** | 3 | log\\_level |", `+ eu-1 eu-2 eu-3   log_level   "info" → "debug"   reload`, "1 other cluster not touched", "3 of 3 nodes not fully seen"} {
 		if !strings.Contains(comment, want) {
 			t.Errorf("no %q in\n%s\n%s", want, comment, &said)

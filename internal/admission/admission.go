@@ -14,25 +14,32 @@ import (
 	"github.com/vaultfleet/reconciler/internal/store/durable"
 )
 
-// Policy says which commits have to be signed. A later one is stronger.
+// Policy says which commits have to be signed. Of those that people sign, a later one is
+// stronger.
 type Policy string
 
 const (
 	None        Policy = "none"         // none: whoever can push commands the fleet
 	Head        Policy = "head"         // the one that the branch stands at
 	EveryCommit Policy = "every-commit" // each since the last that was admitted
+	Forge       Policy = "forge"        // each that the branch went through since then, by the forge
 )
 
-// Policies are all, the weakest first.
-func Policies() []Policy { return []Policy{None, Head, EveryCommit} }
+// Policies are all.
+func Policies() []Policy { return []Policy{None, Head, EveryCommit, Forge} }
 
-// atLeast says that a policy is as strong as another one.
+// atLeast says that a policy is as strong as another one. Whoever a person trusts, and
+// what a forge does, are not held against each other.
 func (p Policy) atLeast(other Policy) bool {
+	if p == Forge || other == Forge {
+		return p == other || other == None
+	}
 	return slices.Index(Policies(), p) >= slices.Index(Policies(), other)
 }
 
-// History reads commits; see [git.Repo.Between].
+// History reads commits; see [git.Repo.Between] and [git.Repo.Mainline].
 type History interface {
+	Mainline(ctx context.Context, older, commit string, each func(id string, object []byte) error) (reached bool, err error)
 	Between(ctx context.Context, older, commit string, each func(id string, object []byte) error) (forward bool, err error)
 }
 
@@ -41,8 +48,9 @@ type Gate struct {
 	File    string // of the mark; its folder is there
 	History History
 	Policy  Policy
-	// Verify says why a commit object is not signed by somebody who may, or nil.
-	Verify func(object []byte) error
+	// Verify says why a commit, given with its object, is not signed by somebody who may,
+	// or, under [Forge], is not what the forge may have made of it; or nil.
+	Verify func(ctx context.Context, id string, object []byte) error
 }
 
 // mark is what was admitted last.
@@ -148,19 +156,74 @@ func (g Gate) Approve(ctx context.Context, newest string, word Rewind) error {
 // judge says whether a commit is a way forward, and why its signatures are not what
 // is asked for.
 func (g Gate) judge(ctx context.Context, last, newest string) (forward bool, why, err error) {
+	if g.Policy == Forge {
+		return g.judgeMerges(ctx, last, newest)
+	}
 	forward, err = g.History.Between(ctx, last, newest, func(id string, object []byte) error {
 		if why != nil || g.Policy == None || g.Policy == Head && id != newest {
 			return nil
 		}
-		if err := g.Verify(object); err != nil {
-			why = err
-			if id != newest {
-				why = fmt.Errorf("commit %.12s, on the way to it: %w", id, err)
-			}
+		if err := g.Verify(ctx, id, object); err != nil {
+			why = onTheWay(newest, id, err)
 		}
 		return nil
 	})
 	return forward, why, err
+}
+
+// asksWithin bounds for how long a forge is asked at a time.
+const asksWithin = 5 * time.Minute
+
+// judgeMerges asks about the commits that the branch itself went through, the oldest
+// first. What each of them merged is judged with it.
+func (g Gate) judgeMerges(ctx context.Context, last, newest string) (forward bool, why, err error) {
+	forward, err = g.History.Between(ctx, last, newest, func(string, []byte) error { return nil })
+	if err != nil {
+		return false, nil, err
+	}
+	type commit struct {
+		id     string
+		object []byte
+	}
+	var line []commit
+	reached, err := g.History.Mainline(ctx, last, newest, func(id string, object []byte) error {
+		line = append(line, commit{id, object})
+		return nil
+	})
+	if err != nil {
+		return false, nil, err
+	}
+	if forward && !reached {
+		return forward, &AsideError{last}, nil
+	}
+	asking, cancel := context.WithTimeoutCause(ctx, asksWithin, fmt.Errorf("it took longer than %v", asksWithin))
+	defer cancel()
+	for _, c := range slices.Backward(line) {
+		if err := g.Verify(asking, c.id, c.object); err != nil {
+			return forward, onTheWay(newest, c.id, err), ctx.Err()
+		}
+	}
+	return forward, nil, nil
+}
+
+// AsideError says that a branch did not go on from the commit in force, but was set to
+// what had merged that.
+type AsideError struct{ Last string }
+
+func (e *AsideError) Error() string {
+	return fmt.Sprintf("%.12s, which was in force, is not among its first parents: the branch was set to what had merged it", e.Last)
+}
+
+// Hint is what ends it.
+func (e *AsideError) Hint() string {
+	return fmt.Sprintf("reset the branch to %.12s, and merge on the forge", e.Last)
+}
+
+func onTheWay(newest, id string, err error) error {
+	if id == newest {
+		return err
+	}
+	return fmt.Errorf("commit %.12s, on the way to it: %w", id, err)
 }
 
 // last reads the mark. A file that is not there is a branch that was never

@@ -47,7 +47,12 @@ func (h history) Between(_ context.Context, older, commit string, each func(id s
 	return false, errors.New("no such commit")
 }
 
-func verify(object []byte) error {
+// Mainline has no side branches to leave out.
+func (h history) Mainline(ctx context.Context, older, commit string, each func(id string, object []byte) error) (bool, error) {
+	return h.Between(ctx, older, commit, each)
+}
+
+func verify(_ context.Context, _ string, object []byte) error {
 	if strings.HasSuffix(string(object), "!") {
 		return errors.New("it is not signed")
 	}
@@ -161,5 +166,88 @@ func TestAMarkThatCannotBeWrittenAdmitsNothing(t *testing.T) {
 	g := gate(filepath.Join(t.TempDir(), "no", "folder"), history{"a": ""}, admission.None)
 	if got, _, err := g.Admit(t.Context(), id("a")); err == nil || got != "" {
 		t.Errorf("%s may be acted on, and after a restart nobody knows", got)
+	}
+}
+
+// line is a branch's first parents, the oldest first, and what it was set to beside them.
+type line []string
+
+func (l line) Between(_ context.Context, older, commit string, _ func(string, []byte) error) (bool, error) {
+	return older == "" || older != id("elsewhere"), nil
+}
+
+func (l line) Mainline(_ context.Context, older, commit string, each func(string, []byte) error) (bool, error) {
+	for i := len(l) - 1; i >= 0; i-- {
+		if id(l[i]) == older && commit != older {
+			return true, nil
+		}
+		if err := each(id(l[i]), []byte(l[i])); err != nil || older == "" || commit == older {
+			return older == "" || commit == older, err
+		}
+	}
+	return false, nil
+}
+
+// TestTheMergesOfABranchAreAskedAboutFromTheOldestOn, those that lead on by first parents
+// and no others.
+func TestTheMergesOfABranchAreAskedAboutFromTheOldestOn(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "admitted")
+	var asked []string
+	at := func(l line) admission.Gate {
+		asked = nil
+		return admission.Gate{File: file, History: l, Policy: admission.Forge, Verify: func(ctx context.Context, id string, object []byte) error {
+			asked = append(asked, string(object))
+			if _, ends := ctx.Deadline(); !ends {
+				t.Error("a forge may take as long as it likes")
+			}
+			return verify(ctx, id, object)
+		}}
+	}
+	for _, step := range []struct {
+		line             line
+		asked, held, got string
+	}{
+		{line{"root", "a"}, "a", "", "a"},
+		{line{"root", "a", "b", "c"}, "b c", "", "c"},
+		{line{"root", "a", "b", "c"}, "", "", "c"}, // nobody is asked again
+		{line{"c", "d!", "e"}, "d!", "on the way to it: it is not signed", "c"},
+		{line{"root", "b2", "c2"}, "", "is not among its first parents", "c"},
+		{line{"c", "d"}, "d", "", "d"},
+	} {
+		g := at(step.line)
+		newest := id(step.line[len(step.line)-1])
+		got, held, err := g.Admit(t.Context(), newest)
+		if err != nil || got != id(step.got) || strings.Join(asked, " ") != step.asked || (held != nil) != (step.held != "") || held != nil && !strings.Contains(held.Error(), step.held) {
+			t.Errorf("%q: %s, asked about %q: %v %v", step.line, got, asked, held, err)
+		}
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if got, held, err := at(line{"d", "e!"}).Admit(ctx, id("e!")); !errors.Is(err, context.Canceled) || held != nil || got != "" {
+		t.Errorf("whoever is stopped has no verdict: %s %v %v", got, held, err)
+	}
+}
+
+// TestWhatPeopleSignAndWhatAForgeMergesAreNotHeldAgainstEachOther: a commit that was
+// admitted under the one is not in force under the other.
+func TestWhatPeopleSignAndWhatAForgeMergesAreNotHeldAgainstEachOther(t *testing.T) {
+	for _, c := range []struct {
+		before, after admission.Policy
+		last          string
+	}{
+		{admission.EveryCommit, admission.Forge, ""}, {admission.Forge, admission.Head, ""}, {admission.Forge, admission.None, "a"},
+		{admission.None, admission.Forge, ""}, {admission.Forge, admission.Forge, "a"},
+	} {
+		file := filepath.Join(t.TempDir(), "admitted")
+		if _, held, err := gate(file, history{"a": ""}, c.before).Admit(t.Context(), id("a")); held != nil || err != nil {
+			t.Fatal(held, err)
+		}
+		want := ""
+		if c.last != "" {
+			want = id(c.last)
+		}
+		if got, err := gate(file, history{"a": ""}, c.after).Last(); err != nil || got != want {
+			t.Errorf("%s, then %s: %q %v", c.before, c.after, got, err)
+		}
 	}
 }

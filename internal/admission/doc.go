@@ -6,7 +6,8 @@
 // beside the clone that outlives a restart. A commit that is not admitted is held,
 // and the mark stands: a force-push, a rewind and a stolen login bring nothing into
 // force. A later commit that is good needs nobody; a rewind that is meant is
-// approved on the reconciler's own host.
+// approved on the reconciler's own host. Who judges the merges of a forge may not get an
+// answer: then a commit is held as well, and asked about again.
 //
 // It must not know what a commit says, how a signature is checked, or what is done
 // in a cluster.

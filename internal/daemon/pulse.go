@@ -9,8 +9,9 @@ import (
 // Whether a daemon goes on can be told from outside only by what it does: a
 // process whose loops wait for each other looks alive. So every loop says by
 // when it will be heard of again. Its waits are known, and what it does beside
-// them ends by itself: a poll after ten minutes and a minute for the lock of the
-// clone, each call of a turn after ten, and a turn is heard of between them.
+// them ends by itself: a poll after ten minutes, a minute for the lock of the clone and
+// five in which a forge is asked, each call of a turn after ten, and a turn is heard of
+// between them.
 const (
 	pollTakes    = 20 * time.Minute // at most
 	turnIsSilent = 45 * time.Minute // at most

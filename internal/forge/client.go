@@ -30,6 +30,7 @@ type dialect interface {
 	pulls(ctx context.Context, base string, page int) (list []Pull, next int, err error)
 	pull(ctx context.Context, number int) (Pull, error)
 	pullsOf(ctx context.Context, commit string) ([]Pull, error)
+	queued(ctx context.Context, base string) ([]string, error)
 	comments(ctx context.Context, number, page, got int) (list []note, next int, err error)
 	comment(ctx context.Context, number int, body string) (note, error)
 	edit(ctx context.Context, number int, id int64, body string) (note, error)
@@ -50,7 +51,7 @@ type dialect interface {
 }
 
 // rights are what a token has to be allowed, in the words of its forge.
-type rights struct{ me, read, comment, status, permission, team, issue string }
+type rights struct{ me, read, queue, comment, status, permission, team, issue string }
 
 // note is a comment, or one that the forge made of something that happened.
 type note struct {
@@ -72,9 +73,10 @@ type client struct {
 	maxBody  int // bytes of a comment
 	maxIssue int // bytes of an issue
 
-	mu    sync.Mutex
-	login string
-	kept  map[string][]page // by branch
+	mu     sync.Mutex
+	login  string
+	kept   map[string][]page // by branch
+	queues map[string]queue  // by branch
 }
 
 // page is one of a list of pull requests, as it was given last.

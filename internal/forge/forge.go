@@ -21,6 +21,9 @@ type Client interface {
 	// branch (BaseRef says which); none is no error. Of a rebase Gitea knows only the
 	// last commit.
 	PullsOf(ctx context.Context, commit string) ([]Pull, error)
+	// Queued are the commits that a merge queue or train would make of a branch; none
+	// where the forge has no such thing.
+	Queued(ctx context.Context, base string) ([]string, error)
 	// Comments are all of a pull request's conversation, oldest first. More than
 	// 2,000 are an error: a part of them would look like all.
 	Comments(ctx context.Context, number int) ([]Comment, error)

@@ -67,6 +67,41 @@ func TestEveryForgeTellsWhoseMergeBroughtACommit(t *testing.T) {
 	})
 }
 
+func TestEveryForgeThatHasAMergeQueueTellsItsCommits(t *testing.T) {
+	each(t, func(t *testing.T, d dialect, s *server, c forge.Client) {
+		want := []string{strings.Repeat("a", 40), strings.Repeat("b", 40)}
+		if d.kind == forge.Gitea || d.kind == forge.Forgejo {
+			want = nil
+		}
+		got, err := c.Queued(t.Context(), "main")
+		must(t, err)
+		same(t, want, got)
+		s.set(func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("If-None-Match") == `W/"3f2e"` {
+				w.WriteHeader(http.StatusNotModified)
+			}
+		})
+		if got, err = c.Queued(t.Context(), "main"); err != nil || len(got) != len(want) {
+			t.Errorf("unchanged: %v %v", got, err)
+		}
+		for status, is := range map[int]error{http.StatusForbidden: forge.ErrForbidden, http.StatusNotFound: forge.ErrNotFound} {
+			if d.kind != forge.GitHub { // GitLab says so of a project without trains
+				is = nil
+			}
+			if got, err := canned(t, d, status, `{"message": "no"}`, "").Queued(t.Context(), "main"); !errors.Is(err, is) || len(got) > 0 {
+				t.Errorf("%d: %v %v", status, got, err)
+			}
+		}
+		if want == nil {
+			return
+		}
+		_, err = canned(t, d, http.StatusBadGateway, `{"message": "no"}`, "").Queued(t.Context(), "main")
+		says(t, err, `list the merge queue of "main"`, "502")
+		_, err = canned(t, d, http.StatusForbidden, `{"message": "no"}`, "60").Queued(t.Context(), "main")
+		is[*outbound.BusyError](t, err)
+	})
+}
+
 func TestEveryForgeTakesCommentsEditsReactionsAndStatuses(t *testing.T) {
 	each(t, func(t *testing.T, d dialect, s *server, c forge.Client) {
 		read, err := c.Comments(t.Context(), 7)

@@ -41,6 +41,7 @@ func (g *gitHub) rights() rights {
 	return rights{
 		me:         "a token that has not been taken back",
 		read:       "Pull requests: read (of a classic token: repo)",
+		queue:      "Contents: read (of a classic token: repo)",
 		comment:    "Pull requests: write (of a classic token: repo)",
 		status:     "Commit statuses: write (of a classic token: repo:status)",
 		permission: "Metadata: read, and an account that may push to the repository (of a classic token: repo)",

@@ -34,6 +34,7 @@ func (g *gitLab) rights() rights {
 	return rights{
 		me:         "the scope api or read_user",
 		read:       "the scope api, and the role Reporter in the project",
+		queue:      "the scope api, and the role Developer in the project",
 		comment:    "the scope api, and the role Reporter in the project",
 		status:     "the scope api, and the role Developer in the project",
 		permission: "the scope api, and the role Reporter in the project",

@@ -54,7 +54,7 @@ func New(o Options) (Client, error) {
 		return nil, fmt.Errorf("an app is something of github; give a token of an account on %s", o.Kind)
 	}
 	d := newDoor(o, at)
-	c := &client{maxBody: d.maxBody, maxIssue: maxIssue(o.Kind), kept: map[string][]page{}}
+	c := &client{maxBody: d.maxBody, maxIssue: maxIssue(o.Kind), kept: map[string][]page{}, queues: map[string]queue{}}
 	switch o.Kind {
 	case GitHub:
 		c.dialect, err = newGitHub(d, o)

@@ -50,6 +50,54 @@ func (r *Repo) between(ctx context.Context, older, commit string, each func(id s
 	return upon[from], err
 }
 
+// Mainline hands out a commit and its first parents, the newest first, as far as they
+// are not behind an older one. Reached says that the older one is the next of them, or
+// the commit itself. Of an older one that we do not have, and of none (""), it is the
+// commit alone.
+func (r *Repo) Mainline(ctx context.Context, older, commit string, each func(id string, object []byte) error) (reached bool, err error) {
+	reached, err = r.mainline(ctx, older, commit, each)
+	if err != nil {
+		r.mark(err)
+		return false, fmt.Errorf("read the history of %.12s: %w", commit, err)
+	}
+	return reached, nil
+}
+
+func (r *Repo) mainline(ctx context.Context, older, commit string, each func(id string, object []byte) error) (bool, error) {
+	id, err := parseHash(commit)
+	if err != nil {
+		return false, err
+	}
+	h := history{ctx, openObjects(r.clone().dir)}
+	var from plumbing.Hash
+	var behind map[plumbing.Hash]bool // nil: the commit alone
+	if older != "" {
+		if from, err = parseHash(older); err != nil {
+			return false, err
+		}
+		if behind, err = h.walk(from, nil, func(string, []byte) error { return nil }); err != nil && !errors.Is(err, errUnknown) {
+			return false, err
+		}
+	}
+	for {
+		body, parents, err := h.read(id)
+		if err == nil {
+			err = each(id.String(), body)
+		}
+		switch {
+		case err != nil:
+			return false, err
+		case behind == nil:
+			return older == "", nil
+		case id == from || len(parents) == 0:
+			return id == from, nil
+		}
+		if id = parents[0]; behind[id] {
+			return id == from, nil
+		}
+	}
+}
+
 // history reads commits.
 type history struct {
 	ctx     context.Context

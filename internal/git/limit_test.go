@@ -2,7 +2,7 @@ package git
 
 import (
 	"bytes"
-	"strings"
+	"errors"
 	"testing"
 )
 
@@ -14,7 +14,7 @@ func TestAPackHasALimit(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := l.Write([]byte("9")); err == nil || !strings.Contains(err.Error(), "larger than") {
+	if _, err := l.Write([]byte("9")); err == nil || !errors.As(err, new(*oversizeError)) {
 		t.Errorf("a byte more: %v", err)
 	}
 	if out.Len() != 20 {

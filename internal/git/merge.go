@@ -36,8 +36,11 @@ type ConflictError struct {
 }
 
 // UnfitError says that a merge gives what cannot be a fleet: a symbolic link, too many
-// files, a history of its own.
-type UnfitError struct{ Err error }
+// files, a history of its own; or that what was proposed is too large to be looked at.
+type UnfitError struct {
+	Err   error
+	Large bool // which it is whatever it is merged into
+}
 
 func (e *UnfitError) Error() string { return e.Err.Error() }
 func (e *UnfitError) Unwrap() error { return e.Err }
@@ -77,17 +80,21 @@ func (m *Merge) Close() error { return m.end() }
 func (r *Repo) Merge(ctx context.Context, base, head string) (*Merge, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, proposedWithin, fmt.Errorf("it took longer than %v", proposedWithin))
 	defer cancel()
-	m, err := r.merge(ctx, base, head)
-	if moved(err) {
-		err = ErrGone
-	}
+	var m *Merge
+	end, err := r.merging(ctx, base, head, func(g *merger, root, before plumbing.Hash) (err error) {
+		m, err = g.made(root, before)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("merge %.12s into %.12s of the fleet repo: %w", head, base, err)
 	}
+	m.end = end
 	return m, nil
 }
 
-func (r *Repo) merge(ctx context.Context, base, head string) (m *Merge, err error) {
+// merging merges a head into a base and hands the merged folder on, and that of the
+// base. Until the end nobody else merges in this repo, and what was fetched is there.
+func (r *Repo) merging(ctx context.Context, base, head string, do func(g *merger, root, before plumbing.Hash) error) (end func() error, err error) {
 	into, err := parseHash(base)
 	if err != nil {
 		return nil, err
@@ -100,51 +107,87 @@ func (r *Repo) merge(ctx context.Context, base, head string) (m *Merge, err erro
 	if err != nil {
 		return nil, err
 	}
-	objects, end, err := r.borrow(ctx, proposed)
+	objects, away, err := r.borrow(ctx, proposed)
 	close := func() error {
 		defer lock.Unlock()
-		return end()
+		return away()
 	}
+	whole := false
 	defer func() {
-		if m == nil { // also where something panics
-			err = errors.Join(err, close())
+		if !whole { // also where something panics
+			err = errors.Join(blamed(err), close())
 		}
 	}()
 	if err != nil {
 		return nil, err
 	}
 	g := &merger{history: history{ctx, objects}, limits: r.limits}
-	root, before, when, err := g.roots(into, proposed, r.remote.folder())
-	if err != nil {
-		return nil, err
-	}
-	if len(g.conflicts) > 0 {
+	root, before, err := g.roots(into, proposed, r.remote.folder())
+	switch {
+	case err != nil:
+		return nil, unfit(err)
+	case len(g.conflicts) > 0:
 		slices.Sort(g.conflicts)
 		return nil, &ConflictError{g.conflicts}
 	}
-	l := &loader{objects: objects, limits: r.limits}
-	after, err := l.root(root, ".")
-	if err != nil && !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrUnread) {
-		err = &UnfitError{err}
-	}
-	if err != nil {
+	if err := do(g, root, before); err != nil {
 		return nil, err
 	}
-	l = &loader{objects: objects, limits: r.limits}
+	whole = true
+	return close, nil
+}
+
+// made is a merge as it can be read.
+func (g *merger) made(root, before plumbing.Hash) (*Merge, error) {
+	l := &loader{objects: g.objects, limits: g.limits}
+	after, err := l.root(root, ".")
+	if err != nil {
+		return nil, unfit(err)
+	}
+	l = &loader{objects: g.objects, limits: g.limits}
 	was, err := l.root(before, ".")
 	if err != nil {
 		was = &node{} // what is wrong with the base is not this commit's fault
 	}
 	return &Merge{
-		tree:    &Tree{root: after, time: when, objects: objects, limit: r.limits.File, damage: func(error) {}},
+		tree:    &Tree{root: after, time: g.when, objects: g.objects, limit: g.limits.File, damage: func(error) {}},
 		changed: differing(was, after, ""),
-		end:     close,
 	}, nil
+}
+
+// blamed says of an error of fetching what was proposed what whoever proposed it has to
+// know.
+func blamed(err error) error {
+	large, ok := errors.AsType[*oversizeError](err)
+	switch {
+	case ok:
+		return &UnfitError{errors.New(large.text), true}
+	case moved(err):
+		return ErrGone
+	}
+	return err
+}
+
+// unfit is an error of reading what was proposed. Where our clone or this machine has no
+// part in it, whoever proposed it has.
+func unfit(err error) error {
+	for _, other := range []error{ErrDamaged, ErrUnread, errUnknown, context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, other) {
+			return err
+		}
+	}
+	if errors.As(err, new(*UnfitError)) {
+		return err
+	}
+	return &UnfitError{Err: err}
 }
 
 // borrow gets a commit and all that it needs, beside the clone.
 func (r *Repo) borrow(ctx context.Context, tip plumbing.Hash) (o *objects, end func() error, err error) {
 	end = func() error { return nil }
+	if own := openObjects(r.clone().dir); own.has(tip) { // merged already, with all that it needs
+		return own, end, nil
+	}
 	up, ok := r.up.(served)
 	if !ok {
 		s, err := openSource(r.up.(here).path, r.limits)
@@ -169,36 +212,37 @@ type merger struct {
 	history
 	limits
 	conflicts []string
+	when      time.Time // of the head
 }
 
 // roots are the fleet's folder of the merge and of the base. A folder that is not
 // there is empty.
-func (g *merger) roots(base, head plumbing.Hash, folder string) (merged, before plumbing.Hash, when time.Time, err error) {
+func (g *merger) roots(base, head plumbing.Hash, folder string) (merged, before plumbing.Hash, err error) {
 	fork, err := g.fork(base, head)
 	if err != nil {
-		return merged, before, when, err
+		return merged, before, err
 	}
 	var trees [3]plumbing.Hash
 	l := &loader{objects: g.objects, limits: g.limits}
 	for i, commit := range []plumbing.Hash{fork, base, head} {
 		body, _, err := g.read(commit)
 		if err != nil {
-			return merged, before, when, err
+			return merged, before, err
 		}
 		c, err := decodeCommit(body)
 		if err != nil {
-			return merged, before, when, err
+			return merged, before, err
 		}
-		when = c.Committer.When
+		g.when = c.Committer.When
 		if trees[i], err = l.descend(c.TreeHash, folder); errors.Is(err, errNoFolder) {
 			trees[i], err = g.write(nil), nil
 		}
 		if err != nil {
-			return merged, before, when, err
+			return merged, before, err
 		}
 	}
 	merged, err = g.folder(trees[0], trees[1], trees[2], "", 0)
-	return merged, trees[1], when, err
+	return merged, trees[1], err
 }
 
 // maxCommon caps at how many commits a proposal may join the branch's history.
@@ -230,7 +274,7 @@ func (g *merger) fork(base, head plumbing.Hash) (plumbing.Hash, error) {
 	slices.SortFunc(common, func(a, b plumbing.Hash) int { return bytes.Compare(a[:], b[:]) })
 	// One that another leads to is not a best one.
 	if len(common) > maxCommon {
-		return base, &UnfitError{fmt.Errorf("its history joins that of the branch at more than %d commits", maxCommon)}
+		return base, &UnfitError{Err: fmt.Errorf("its history joins that of the branch at more than %d commits", maxCommon)}
 	}
 	for _, h := range slices.Clone(common) {
 		if !slices.Contains(common, h) {
@@ -246,7 +290,7 @@ func (g *merger) fork(base, head plumbing.Hash) (plumbing.Hash, error) {
 		}
 	}
 	if len(common) == 0 {
-		return base, &UnfitError{errors.New("the two have no common history")}
+		return base, &UnfitError{Err: errors.New("the two have no common history")}
 	}
 	return common[0], nil
 }
@@ -259,7 +303,7 @@ func (g *merger) folder(fork, base, head plumbing.Hash, at string, depth int) (p
 	case fork == base:
 		return head, nil
 	case depth > g.Depth:
-		return base, &UnfitError{fmt.Errorf("folder %q: it is deeper than %d folders", at, g.Depth)}
+		return base, &UnfitError{Err: fmt.Errorf("folder %q: it is deeper than %d folders", at, g.Depth)}
 	}
 	var sides [3]map[string]object.TreeEntry
 	names := map[string]bool{}
@@ -338,7 +382,7 @@ func (g *merger) file(fork, base, head plumbing.Hash, at string) (plumbing.Hash,
 	for i, h := range []plumbing.Hash{fork, base, head} {
 		data, err := g.objects.read(plumbing.BlobObject, h, g.File)
 		if errors.As(err, new(*tooLargeError)) {
-			return base, &UnfitError{fmt.Errorf("file %q: %w", at, err)}
+			return base, &UnfitError{Err: fmt.Errorf("file %q: %w", at, err)}
 		}
 		if err != nil {
 			return base, fmt.Errorf("file %q: %w", at, err)

@@ -249,6 +249,21 @@ func TestWhatAStrangerProposesIsBounded(t *testing.T) {
 	if _, err := r.Merge(t.Context(), base, link); !errors.As(err, new(*git.UnfitError)) || !strings.Contains(err.Error(), "symbolic link") {
 		t.Errorf("a symbolic link: %v", err)
 	}
+	s.git("checkout", "-q", "side")
+	large := s.commit("large", map[string]string{"zeros": strings.Repeat("\x00", 17<<20)})
+	s.git("rm", "-q", "zeros")
+	s.git("commit", "-q", "-m", "and taken out again")
+	for _, c := range []string{large, s.git("rev-parse", "HEAD")} {
+		_, err := r.Merge(t.Context(), base, c)
+		if unfit, _ := errors.AsType[*git.UnfitError](err); unfit == nil || !unfit.Large || unfit.Error() != "an object of it has 17 MiB, more than 16" {
+			t.Errorf("an object that is too large: %v", err)
+		}
+	}
+	s.git("checkout", "-q", "main")
+	blob := s.git("rev-parse", "side:a")
+	if _, err := r.Merge(t.Context(), base, blob); err == nil || errors.Is(err, git.ErrDamaged) {
+		t.Errorf("a head that is no commit: %v", err)
+	}
 	m, err := r.Merge(t.Context(), base, head)
 	if err != nil {
 		t.Fatalf("after all that: %v", err)

@@ -72,7 +72,7 @@ func (o *objects) read(kind plumbing.ObjectType, h plumbing.Hash, limit int64) (
 	if m, ok := o.own[h]; ok && m.kind == kind {
 		return m.data, nil
 	}
-	if !o.has(h) {
+	if !o.here(h) {
 		return o.lender.read(kind, h, limit)
 	}
 	err = o.retry(h, func() error {
@@ -110,7 +110,7 @@ func (o *objects) size(h plumbing.Hash) (size int64, err error) {
 	if m, ok := o.own[h]; ok {
 		return int64(len(m.data)), nil
 	}
-	if !o.has(h) {
+	if !o.here(h) {
 		return o.lender.size(h)
 	}
 	err = o.retry(h, func() (err error) {
@@ -120,9 +120,15 @@ func (o *objects) size(h plumbing.Hash) (size int64, err error) {
 	return size, err
 }
 
-// has says that an object is here, or nowhere else. It asks here first: the lender
-// opens its clone again for each object that it misses.
+// has says that an object is there.
 func (o *objects) has(h plumbing.Hash) bool {
+	_, err := o.size(h)
+	return err == nil
+}
+
+// here says that an object is here, or nowhere else. It asks here first: the lender
+// opens its clone again for each object that it misses.
+func (o *objects) here(h plumbing.Hash) bool {
 	if o.lender == nil {
 		return true
 	}

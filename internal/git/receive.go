@@ -28,7 +28,7 @@ func (s served) receive(ctx context.Context, into clone, want string, haves []st
 		return err
 	}
 	defer f.Close()
-	limited := &packLimit{w: f, bytes: s.limits.Pack}
+	limited := &packLimit{w: f, most: s.limits.Pack, bytes: s.limits.Pack}
 	err = s.Pack(ctx, want, haves, limited)
 	if limited.failed != nil { // which the server's end may have wrapped
 		err = limited.failed
@@ -67,13 +67,20 @@ func inspect(ctx context.Context, f *os.File, l limits) (count uint32, err error
 			return 0, err
 		}
 		if size > l.Object {
-			return 0, fmt.Errorf("an object of it has %d MiB, more than %d; keep the fleet in a repository of its own", size>>20, l.Object>>20)
+			return 0, &oversizeError{fmt.Sprintf("an object of it has %d MiB, more than %d", size>>20, l.Object>>20)}
 		}
 		if all += size; all > l.Objects {
-			return 0, fmt.Errorf("its objects have more than %d MiB together; keep the fleet in a repository of its own", l.Objects>>20)
+			return 0, &oversizeError{fmt.Sprintf("its objects have more than %d MiB together", l.Objects>>20)}
 		}
 	}
 	return count, nil
+}
+
+// oversizeError says that what a server sends is more than may be fetched.
+type oversizeError struct{ text string }
+
+func (e *oversizeError) Error() string {
+	return e.text + "; keep the fleet in a repository of its own"
 }
 
 // sizeOf is how large the next object will be, in bytes. A delta says it at its
@@ -144,6 +151,7 @@ func index(f *os.File, folder string) error {
 // packLimit writes a pack until it is larger than one of a fleet repo may be.
 type packLimit struct {
 	w      io.Writer
+	most   int64 // bytes
 	bytes  int64 // that may still come
 	head   []byte
 	failed error
@@ -151,7 +159,7 @@ type packLimit struct {
 
 func (l *packLimit) Write(p []byte) (int, error) {
 	if l.bytes -= int64(len(p)); l.bytes < 0 {
-		l.failed = errors.New("the pack that the server sends is larger than one of a fleet repo may be; keep the fleet in a repository of its own")
+		l.failed = &oversizeError{fmt.Sprintf("the pack that the server sends is larger than %d MiB", l.most>>20)}
 	}
 	if missing := packHeader - len(l.head); missing > 0 && l.failed == nil {
 		if l.head = append(l.head, p[:min(len(p), missing)]...); len(l.head) == packHeader {
@@ -173,7 +181,7 @@ func judgePack(head []byte) error {
 	case !strings.HasPrefix(string(head), "PACK"):
 		return errors.New("what the server sends is not a pack")
 	case objects > maxObjects:
-		return fmt.Errorf("the pack that the server sends has %d objects, more than %d; keep the fleet in a repository of its own", objects, maxObjects)
+		return &oversizeError{fmt.Sprintf("the pack that the server sends has %d objects, more than %d", objects, maxObjects)}
 	}
 	return nil
 }

@@ -23,6 +23,8 @@ type Server interface {
 // upstream is where a branch is followed from.
 type upstream interface {
 	tip(ctx context.Context, remote Remote) (plumbing.Hash, error)
+	// ref is what any ref stands at.
+	ref(ctx context.Context, name plumbing.ReferenceName) (plumbing.Hash, error)
 	// source is a repository on this machine that has a commit and all that it
 	// needs beyond what the clone has. It may be beside the clone, until end.
 	source(ctx context.Context, c clone, tip plumbing.Hash) (s *source, end func() error, err error)
@@ -42,6 +44,18 @@ func (h here) tip(_ context.Context, remote Remote) (plumbing.Hash, error) {
 	return s.tip(remote)
 }
 
+func (h here) ref(_ context.Context, name plumbing.ReferenceName) (plumbing.Hash, error) {
+	s, err := openSource(h.path, h.limits)
+	if err != nil {
+		return plumbing.ZeroHash, err
+	}
+	ref, err := s.repo.Reference(name, true)
+	if err != nil {
+		return plumbing.ZeroHash, err
+	}
+	return ref.Hash(), nil
+}
+
 func (h here) source(context.Context, clone, plumbing.Hash) (*source, func() error, error) {
 	s, err := openSource(h.path, h.limits)
 	return s, func() error { return nil }, err
@@ -54,7 +68,11 @@ type served struct {
 }
 
 func (s served) tip(ctx context.Context, remote Remote) (plumbing.Hash, error) {
-	text, err := s.Tip(ctx, remote.ref().String())
+	return s.ref(ctx, remote.ref())
+}
+
+func (s served) ref(ctx context.Context, name plumbing.ReferenceName) (plumbing.Hash, error) {
+	text, err := s.Tip(ctx, name.String())
 	if err != nil {
 		return plumbing.ZeroHash, err
 	}

@@ -29,11 +29,15 @@ type served struct {
 	sent   int                      // bytes of it
 }
 
-func (s *served) Tip(context.Context, string) (string, error) {
+func (s *served) Tip(_ context.Context, ref string) (string, error) {
 	if s.tip != nil {
 		return s.tip(), nil
 	}
-	return s.git("rev-parse", "main"), nil
+	id := s.git("for-each-ref", "--format=%(objectname)", ref)
+	if id == "" {
+		return "", errors.New("it has no " + ref)
+	}
+	return id, nil
 }
 
 func (s *served) Pack(_ context.Context, want string, haves []string, to io.Writer) error {

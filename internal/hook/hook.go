@@ -21,7 +21,7 @@ type Options struct {
 	// Hint says that there may be something new on those branches of which it says
 	// true. It must not wait.
 	Hint func(of func(branch string) bool)
-	// Pulls says that a pull request, or what is said about one, may have changed. It
+	// Pulls says that a pull request, what is said about one, or a queue of them may have changed. It
 	// must not wait; nil: nobody answers them.
 	Pulls func()
 	// Heard is told what became of every request to [Path], and whose it claims to
@@ -154,7 +154,7 @@ func (h *Handler) take(header http.Header, body []byte) Outcome {
 	switch {
 	case id != "" && h.seen.again(id):
 		outcome = Replayed
-	case ofPulls(what) && h.Pulls != nil:
+	case ofPulls(what, body) && h.Pulls != nil:
 		h.Pulls()
 	case !slices.ContainsFunc(h.Branches, func(branch string) bool { return concerns(what, body, branch) }):
 		outcome = Other

@@ -284,6 +284,30 @@ func TestWhatIsOfAPullRequestIsHeardByWhoAnswersThem(t *testing.T) {
 	}
 }
 
+// TestAQueueIsHeardByWhoAnswersPullRequests, by the shapes of GitHub's merge_group and
+// GitLab's pipelines, of which only those of merge requests can be of a train.
+func TestAQueueIsHeardByWhoAnswersPullRequests(t *testing.T) {
+	train := `{"object_kind":"pipeline","object_attributes":{"id":31,"iid":3,"ref":"seven","tag":false,"sha":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","source":"merge_request_event","status":"pending"},"merge_request":{"id":1,"iid":7,"target_branch":"main"}}`
+	for _, c := range []struct {
+		event, body string
+		want        int
+	}{
+		{"merge_group", `{"action":"checks_requested","merge_group":{"head_sha":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","head_ref":"refs/heads/gh-readonly-queue/main/pr-7-1111111111111111111111111111111111111111","base_sha":"1111111111111111111111111111111111111111","base_ref":"refs/heads/main"},"repository":{"id":1}}`, 1},
+		{"Pipeline Hook", train, 1},
+		{"Pipeline Hook", strings.Replace(train, "merge_request_event", "push", 1), 0},
+		{"Pipeline Hook", "payload=%7B", 1},
+		{"push", `{"ref":"refs/heads/gh-readonly-queue/main/pr-7-1111111111111111111111111111111111111111"}`, 0},
+	} {
+		b, heard := newBench(t), 0
+		b.Pulls = func() { heard++ }
+		h := github(c.body)
+		h["X-Github-Event"] = []string{c.event}
+		if code, hints := b.post(h, c.body); code != http.StatusAccepted || hints != 0 || heard != c.want {
+			t.Errorf("%s %s: %d, %d hints, heard %d times", c.event, c.body, code, hints, heard)
+		}
+	}
+}
+
 func TestAReplayIsNoHint(t *testing.T) {
 	b := newBench(t)
 	once := github(main)

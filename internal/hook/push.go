@@ -38,9 +38,23 @@ func concerns(what string, body []byte, branch string) bool {
 	return !strings.HasPrefix(payload.Ref, "refs/") || payload.Ref == "refs/heads/"+branch
 }
 
-// ofPulls says whether an event is of a pull request. Forges have many words for
-// these, and asking once for nothing costs little.
-func ofPulls(what string) bool {
-	return strings.HasPrefix(what, "pull_request") || strings.HasPrefix(what, "issue_comment") ||
-		slices.Contains([]string{"Merge Request Hook", "Note Hook"}, what)
+// ofPulls says whether an event is of a pull request, or of a queue of them. Forges have
+// many words for these, and asking once for nothing costs little.
+func ofPulls(what string, body []byte) bool {
+	switch {
+	case strings.HasPrefix(what, "pull_request"), strings.HasPrefix(what, "issue_comment"), what == "merge_group":
+		return true
+	case what == "Pipeline Hook": // that a train has another commit, GitLab says in no other way
+		return ofTrain(body)
+	}
+	return slices.Contains([]string{"Merge Request Hook", "Note Hook"}, what)
+}
+
+// ofTrain says whether a pipeline may be that of a merge train, which is one of a merge
+// request.
+func ofTrain(body []byte) bool {
+	var payload struct {
+		Attributes struct{ Source string } `json:"object_attributes"`
+	}
+	return json.Unmarshal(body, &payload) != nil || payload.Attributes.Source == "merge_request_event"
 }

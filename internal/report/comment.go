@@ -269,6 +269,7 @@ type Rolling struct {
 	Phase   Phase
 	Words   string // why, or how far
 	Lift    string // of PhaseStopped
+	By      string // commit, of PhaseGone
 }
 
 // Rollout is how far a commit is.
@@ -309,11 +310,37 @@ func (r Rollout) Words() string {
 	}
 	var parts []string
 	for _, phase := range []Phase{PhaseStopped, PhaseRolling, PhaseWaiting, PhaseApplied, PhaseObserved, PhaseGone} {
-		if n := counts[phase]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%s in %d of %s", phase, n, count(len(r.Clusters), "cluster")))
+		n := counts[phase]
+		if n == 0 {
+			continue
 		}
+		part := fmt.Sprintf("%s in %d of %s", phase, n, count(len(r.Clusters), "cluster"))
+		if phase == PhaseGone {
+			part = r.overtaken(part, n == len(r.Clusters))
+		}
+		parts = append(parts, part)
 	}
 	return strings.Join(parts, ", ")
+}
+
+// overtaken says by which commit a rollout is, if it is one.
+func (r Rollout) overtaken(part string, everywhere bool) string {
+	by := map[string]bool{}
+	last := ""
+	for _, c := range r.Clusters {
+		if c.Phase == PhaseGone {
+			by[c.By], last = true, c.By
+		}
+	}
+	switch {
+	case last == "":
+		return part
+	case len(by) > 1:
+		return part + " by later commits"
+	case everywhere:
+		return fmt.Sprintf("%s by %s", PhaseGone, shorter(last))
+	}
+	return part + " by " + shorter(last)
 }
 
 // Markdown is a rollout for a comment.

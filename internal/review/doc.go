@@ -5,7 +5,8 @@
 // no connection is opened and no secret is read because of what it says, and
 // where its nodes would be reached is its own word, which nobody follows before
 // the merge. What the nodes are like is what the daemon's own turns saw last. The
-// room knows specs, plans and a forge through ports; it must not know nodes, nor
+// room knows specs, plans and a forge through ports, and one file of its own, in which
+// it keeps what it follows; it must not know nodes, nor
 // how anything is fetched.
 //
 //	differences := review.Between(base, head)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -31,6 +32,7 @@ type forgery struct {
 	comments map[int][]forge.Comment
 	statuses map[string]string // "COMMIT CONTEXT" → "STATE WORDS"
 	react    map[int64]forge.Reaction
+	queue    []string // commits
 	writers  []string
 	team     []string
 	last     int64
@@ -46,11 +48,13 @@ type forgery struct {
 	now    time.Time
 	propos int // how often a merge was read
 	err    error
+	file   string // of what is followed
+	log    strings.Builder
 }
 
 func newForgery(t *testing.T) *forgery {
 	f := &forgery{pulls: map[int]*forge.Pull{}, comments: map[int][]forge.Comment{}, statuses: map[string]string{}, react: map[int64]forge.Reaction{},
-		trees: map[string]fstest.MapFS{}, seen: map[string]Seen{}, now: noon, writers: []string{"alice", "mallory"}, team: []string{"alice"}}
+		trees: map[string]fstest.MapFS{}, seen: map[string]Seen{}, now: noon, writers: []string{"alice", "mallory"}, team: []string{"alice"}, file: filepath.Join(t.TempDir(), "followed")}
 	f.commit = hash("base")
 	f.trees[f.commit] = example(t)
 	f.look()
@@ -113,6 +117,9 @@ func edit(t *testing.T, tree fstest.MapFS, file string, texts ...string) fstest.
 }
 
 func (f *forgery) fleet(commit string) desired.Fleet {
+	if f.trees[commit] == nil {
+		return desired.Fleet{}
+	}
 	return desired.Load(f.trees[commit], desired.Options{})
 }
 
@@ -163,6 +170,16 @@ func (f *forgery) PullsOf(_ context.Context, commit string) (of []forge.Pull, er
 		}
 	}
 	return of, f.err
+}
+
+func (f *forgery) Queued(_ context.Context, base string) ([]string, error) {
+	if base != "main" {
+		panic("the queue of " + base)
+	}
+	if f.queue == nil {
+		return nil, fmt.Errorf("list: %w", forge.ErrForbidden)
+	}
+	return f.queue, f.err
 }
 
 func (f *forgery) Comments(_ context.Context, number int) ([]forge.Comment, error) {
@@ -241,6 +258,7 @@ func (f *forgery) reviewer() *Reviewer {
 		Since: func(_ context.Context, _, newer string) ([]string, error) {
 			return []string{newer}, nil
 		},
+		At: func(_ context.Context, commit string) (desired.Fleet, error) { return f.fleet(commit), f.err },
 		Hold: func(_ context.Context, cluster, by, reason string) error {
 			f.held = append(f.held, "hold "+cluster+" by "+by+": "+reason)
 			return nil
@@ -250,7 +268,7 @@ func (f *forgery) reviewer() *Reviewer {
 			return nil
 		},
 		Now: func() time.Time { return f.now },
-	}, Options{Branch: "main", Identity: "fleet .", Operators: func(string) []string { return []string{"acme/vault-ops"} }}, slog.New(slog.DiscardHandler))
+	}, Options{Branch: "main", Identity: "fleet .", Operators: func(string) []string { return []string{"acme/vault-ops"} }, File: f.file}, slog.New(slog.NewTextHandler(&f.log, nil)))
 }
 
 // turn takes one, and wants no trouble.

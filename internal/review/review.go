@@ -31,6 +31,7 @@ type Change struct {
 // mend.
 type RefusedError struct {
 	Why, Hint string
+	Large     bool // it is so whatever it is merged into, and finding that out takes long
 }
 
 func (e *RefusedError) Error() string { return e.Why }
@@ -50,6 +51,9 @@ type Ports struct {
 	Seen func(cluster string) (Seen, bool)
 	// Since are the commits that came after one, up to another.
 	Since func(ctx context.Context, older, newer string) ([]string, error)
+	// At is the fleet of an older commit; without a cluster where that is not known any
+	// more. An error is of our clone.
+	At func(ctx context.Context, commit string) (desired.Fleet, error)
 	// Hold and Resume are the words of a person, as the commands of these names are.
 	Hold, Resume func(ctx context.Context, cluster, by, reason string) error
 	Now          func() time.Time
@@ -76,6 +80,8 @@ type Options struct {
 	// Operators are whose comments may resume a cluster.
 	Operators func(cluster string) []string
 	Most      int // bytes of a comment
+	// File keeps what is followed of rollouts; its folder is there.
+	File string
 }
 
 // Reviewer answers the pull requests of one fleet. It is used by one goroutine.
@@ -83,12 +89,17 @@ type Reviewer struct {
 	Ports
 	Options
 	log   *slog.Logger
-	pulls map[int]*known  // that were answered
-	heads map[string]bool // of what is open → it comes from the repository itself
+	pulls map[int]*known    // that were answered
+	heads map[string]bool   // of what is open → it comes from the repository itself
+	queue map[string]*known // by commit
+	// unseen says that the token may not see a queue, which was told.
+	unseen bool
 	// followed are rollouts that are told.
 	followed []*followed
 	commit   string        // whose rollout was begun last
 	fleet    desired.Fleet // of commit
+	recalled bool          // File was read
+	written  []byte        // that File holds
 }
 
 // known is what is remembered of an open pull request between turns.
@@ -102,11 +113,11 @@ type known struct {
 	body       string // of our comment, as it was written last
 	id         int64  // of our comment; 0: none
 	note       note
-	read       bool  // our comment was looked for
-	heard      int64 // the last comment that was read for commands
-	failures   int   // of reading what it changes, one after another
-	again      time.Time
-	failed     string // head and base of the last failure
+	read       bool      // our comment was looked for
+	heard      int64     // the last comment that was read for commands
+	failures   int       // of reading what it changes, one after another
+	again      time.Time // when that, or what was found too large, is read again
+	failed     string    // head and base of the last failure
 }
 
 // New is a reviewer that has answered nothing yet: what it said before it reads
@@ -134,7 +145,10 @@ func (r *Reviewer) Turn(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list the open pull requests: %w", err)
 	}
-	var troubles []error
+	troubles := []error{r.answerQueue(ctx, base, fleet)} // first: a queue waits for it
+	if isBusy(troubles[0]) {
+		return troubles[0]
+	}
 	still := map[int]bool{}
 	r.heads = map[string]bool{}
 	for _, p := range open {
@@ -148,8 +162,8 @@ func (r *Reviewer) Turn(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if len(troubles) > 0 && isBusy(troubles[len(troubles)-1]) {
-			return troubles[len(troubles)-1] // nobody else is answered sooner
+		if last := troubles[len(troubles)-1]; isBusy(last) {
+			return last // nobody else is answered sooner
 		}
 	}
 	for number := range r.pulls {
@@ -160,8 +174,8 @@ func (r *Reviewer) Turn(ctx context.Context) error {
 	if err := r.tell(ctx, me, base, fleet); err != nil {
 		troubles = append(troubles, fmt.Errorf("tell the rollout: %w", err))
 	}
-	if len(troubles) > 0 {
-		return &PartialError{errors.Join(troubles...)}
+	if err := errors.Join(troubles...); err != nil {
+		return &PartialError{err}
 	}
 	return nil
 }
@@ -228,7 +242,8 @@ func (r *Reviewer) answer(ctx context.Context, me string, p forge.Pull, base str
 
 // compare reads what a pull request changes.
 func (r *Reviewer) compare(ctx context.Context, k *known, base, head string, fleet desired.Fleet) error {
-	if k.failed == head+base && r.Now().Before(k.again) {
+	large := k.refused != nil && k.refused.Large && k.head == head
+	if (k.failed == head+base || large) && r.Now().Before(k.again) {
 		return nil // told already; what is proposed may be large, and is not fetched all the time
 	}
 	change, err := r.Propose(ctx, base, head)
@@ -243,6 +258,7 @@ func (r *Reviewer) compare(ctx context.Context, k *known, base, head string, fle
 	}
 	k.failures, k.failed = 0, ""
 	k.diffs, k.refused, k.nothing = Differences{}, refused, change.Nothing
+	k.again = r.Now().Add(time.Hour)
 	if refused == nil {
 		defer change.Close()
 		if !change.Nothing {

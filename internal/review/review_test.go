@@ -366,6 +366,74 @@ func TestAMergeThatCannotBeMadeIsToldSo(t *testing.T) {
 	has(t, f.statuses[hash("one")+" reconciler/plan"], "failure")
 }
 
+func TestWhatIsTooLargeIsToldOnceAndNotReadAllTheTime(t *testing.T) {
+	f := newForgery(t)
+	f.open(7, "one", logLevel(t, "debug"))
+	r := f.reviewer()
+	reads := 0
+	r.Propose = func(context.Context, string, string) (Change, error) {
+		reads++
+		return Change{}, &RefusedError{Why: "it is too large: the pack that the server sends is larger than 64 MiB", Large: true}
+	}
+	turn(t, r)
+	if s := f.statuses[hash("one")+" reconciler/plan"]; s != "failure not planned: it is too large: the pack that the server sends is larger than 64 MiB" {
+		t.Errorf("status %q", s)
+	}
+	writes := f.writes
+	f.push("docs", edit(t, example(t), "README.md", "", "more words"))
+	for range 3 {
+		turn(t, r)
+	}
+	if reads != 1 || f.writes != writes {
+		t.Errorf("it was read %d times, and %d times something was written", reads, f.writes-writes)
+	}
+	f.now = f.now.Add(time.Hour)
+	turn(t, r) // the branch may have what was large by now
+	if reads != 2 {
+		t.Errorf("after an hour it was read %d times", reads)
+	}
+	f.open(7, "two", logLevel(t, "trace"))
+	turn(t, r)
+	if s := f.statuses[hash("two")+" reconciler/plan"]; reads != 3 || !strings.HasPrefix(s, "failure") {
+		t.Errorf("another head was read %d times: %q", reads, s)
+	}
+}
+
+func TestWhatIsQueuedGetsAStatusAndNoComment(t *testing.T) {
+	f := newForgery(t)
+	good, bad := hash("group one"), hash("group two")
+	f.trees[good] = logLevel(t, "debug")
+	f.trees[bad] = edit(t, logLevel(t, "debug"), prodEU, "  ui: true", "  ui: true\nlisten: 8200")
+	f.queue = []string{good, bad, hash("gone by now")}
+	r := f.reviewer()
+	turn(t, r)
+	has(t, f.statuses[good+" reconciler/plan"], "success 3 of 3 nodes to change")
+	has(t, f.statuses[bad+" reconciler/plan"], "failure")
+	writes, reads := f.writes, f.propos
+	turn(t, r)
+	if f.writes != writes || f.propos != reads || f.last > 0 {
+		t.Errorf("%d writes, %d reads, %d comments", f.writes-writes, f.propos-reads, f.last)
+	}
+	f.queue = []string{bad}
+	f.push("another", edit(t, example(t), "README.md", "", "more words"))
+	turn(t, r)
+	if f.writes != writes || f.propos != reads+1 || len(r.queue) != 1 {
+		t.Errorf("%d writes, %d reads, %d are queued", f.writes-writes, f.propos-reads, len(r.queue))
+	}
+}
+
+func TestAQueueThatMayNotBeSeenIsToldOnce(t *testing.T) {
+	f := newForgery(t)
+	f.open(7, "one", logLevel(t, "debug"))
+	r := f.reviewer()
+	turn(t, r)
+	turn(t, r)
+	f.one(t, 7)
+	if n := strings.Count(f.log.String(), "a merge queue would not be seen"); n != 1 {
+		t.Errorf("it was told %d times", n)
+	}
+}
+
 func TestAPersonMayHoldAndOnlyAnOperatorResume(t *testing.T) {
 	f := newForgery(t)
 	f.open(7, "one", logLevel(t, "debug"))
@@ -473,8 +541,8 @@ func TestARolloutThatIsOvertakenEnds(t *testing.T) {
 	f.commit = hash("next")
 	f.trees[f.commit] = logLevel(t, "trace")
 	turn(t, r)
-	has(t, f.one(t, 7), "overtaken in 1 of 1 cluster")
-	has(t, f.statuses[merged+" reconciler/rollout"], "success overtaken")
+	has(t, f.one(t, 7), "overtaken by "+f.commit[:12], "commit "+f.commit[:12]+" wants something else of it")
+	has(t, f.statuses[merged+" reconciler/rollout"], "success overtaken by "+f.commit[:12])
 	has(t, f.statuses[f.commit+" reconciler/rollout"], "pending")
 }
 

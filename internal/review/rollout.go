@@ -23,14 +23,17 @@ const lateMerge = 2 * time.Minute
 
 const maxFollowed = 50 // commits, and commits of one step forward that are asked about
 
-// followed is a commit whose rollout is told.
+// followed is a commit whose rollout is told, as it is kept beside the clone.
 type followed struct {
-	commit  string
-	digests map[string]string // touched cluster → digest of the spec of commit
-	pulls   []*merged         // whose merge it is
-	began   time.Time
-	asked   bool   // the forge was asked for pulls
-	status  string // that was set last
+	Commit    string            `json:"commit"`
+	Digests   map[string]string `json:"digests"` // touched cluster → digest of the spec of commit; nil: not known
+	Began     time.Time         `json:"began"`
+	Status    string            `json:"status,omitempty"`    // that was set last: state and words
+	Overtaken map[string]string `json:"overtaken,omitempty"` // cluster → commit that wants something else of it
+	Left      bool              `json:"left,omitempty"`      // too many others came since
+
+	pulls []*merged // whose merge it is
+	asked bool      // the forge was asked for pulls
 }
 
 // merged is a pull request whose rollout is told.
@@ -41,11 +44,15 @@ type merged struct {
 
 // tell brings statuses and comments of what was merged up to date.
 func (r *Reviewer) tell(ctx context.Context, me, commit string, fleet desired.Fleet) error {
+	if err := r.recall(ctx); err != nil {
+		return err
+	}
 	if commit != r.commit {
 		if err := r.begin(ctx, commit, fleet); err != nil {
 			return err
 		}
 	}
+	unkept := r.keep() // before anybody is told that it is followed
 	var troubles []error
 	for _, f := range r.followed {
 		if err := r.follow(ctx, me, f, fleet); err != nil {
@@ -56,7 +63,10 @@ func (r *Reviewer) tell(ctx context.Context, me, commit string, fleet desired.Fl
 		}
 	}
 	r.followed = slices.DeleteFunc(r.followed, func(f *followed) bool { return f.over() })
-	return errors.Join(troubles...)
+	if unkept == nil && ctx.Err() == nil { // otherwise another reviewer may have begun
+		unkept = r.keep()
+	}
+	return errors.Join(append(troubles, unkept)...)
 }
 
 // begin follows the commits that came since the last.
@@ -69,15 +79,22 @@ func (r *Reviewer) begin(ctx context.Context, commit string, fleet desired.Fleet
 		}
 		commits = since[:min(len(since), maxFollowed)]
 	}
-	for _, c := range commits {
-		f := &followed{commit: c, began: r.Now()}
+	for _, c := range slices.Backward(commits) { // the oldest first, as they are left
+		f := &followed{Commit: c, Began: r.Now()}
 		if c == commit && r.commit != "" {
-			f.digests = Between(r.kept(r.fleet), r.kept(fleet)).Digests()
+			f.Digests = Between(r.kept(r.fleet), r.kept(fleet)).Digests()
 		}
-		r.followed = append(r.followed, f)
+		before := slices.IndexFunc(r.followed, func(f *followed) bool { return f.Commit == c })
+		switch {
+		case before < 0:
+			r.followed = append(r.followed, f)
+		case f.Digests != nil: // the branch went back to it
+			r.followed = append(slices.Delete(r.followed, before, before+1), f)
+		}
 	}
-	if extra := len(r.followed) - maxFollowed; extra > 0 {
-		r.followed = r.followed[extra:]
+	r.followed = r.followed[max(0, len(r.followed)-2*maxFollowed):]
+	for _, f := range r.followed[:max(0, len(r.followed)-maxFollowed)] {
+		f.Left = true
 	}
 	r.commit, r.fleet = commit, fleet
 	return nil
@@ -85,19 +102,28 @@ func (r *Reviewer) begin(ctx context.Context, commit string, fleet desired.Fleet
 
 // over says that nothing more will be told of a commit.
 func (f *followed) over() bool {
+	if f.Left {
+		return f.Status == "" || strings.HasPrefix(f.Status, string(forge.Error))
+	}
 	if !f.asked || slices.ContainsFunc(f.pulls, func(m *merged) bool { return !m.note.Over }) {
 		return false
 	}
-	return len(f.digests) == 0 || strings.HasPrefix(f.status, string(forge.Success))
+	return len(f.Digests) == 0 || strings.HasPrefix(f.Status, string(forge.Success))
 }
 
 func (r *Reviewer) follow(ctx context.Context, me string, f *followed, fleet desired.Fleet) error {
+	if f.Left {
+		if f.Status == "" {
+			return nil
+		}
+		return r.say(ctx, f, forge.Error, fmt.Sprintf("not followed any more: more than %d later commits are", maxFollowed))
+	}
 	if !f.asked {
 		if err := r.pullsOf(ctx, me, f); err != nil {
 			return err
 		}
 	}
-	if len(f.digests) == 0 && len(f.pulls) == 0 {
+	if len(f.Digests) == 0 && len(f.pulls) == 0 {
 		return nil // it touched nothing, or it was in force before we began
 	}
 	rollout := r.rollout(f, fleet)
@@ -115,12 +141,12 @@ func (r *Reviewer) follow(ctx context.Context, me string, f *followed, fleet des
 // pullsOf finds the pull requests whose merge a commit is, and what of them was
 // told before.
 func (r *Reviewer) pullsOf(ctx context.Context, me string, f *followed) error {
-	pulls, err := r.Forge.PullsOf(ctx, f.commit)
+	pulls, err := r.Forge.PullsOf(ctx, f.Commit)
 	if err != nil && !errors.Is(err, forge.ErrNotFound) {
 		return err
 	}
 	for _, p := range pulls {
-		if !p.Merged || p.BaseRef != r.Branch || p.MergedCommit != "" && p.MergedCommit != f.commit {
+		if !p.Merged || p.BaseRef != r.Branch || p.MergedCommit != "" && p.MergedCommit != f.Commit {
 			continue
 		}
 		comments, err := r.Forge.Comments(ctx, p.Number)
@@ -134,35 +160,39 @@ func (r *Reviewer) pullsOf(ctx context.Context, me string, f *followed) error {
 		m := &merged{number: p.Number}
 		m.id, m.body = ours.ID, ours.Body
 		m.note, _ = read(ours.Body)
-		if m.note.Over || m.note.Merged != "" && m.note.Merged != f.commit {
+		if m.note.Over || m.note.Merged != "" && m.note.Merged != f.Commit {
 			continue
 		}
-		if f.digests == nil {
-			f.digests = m.note.Clusters
+		if f.Digests == nil {
+			f.Digests = m.note.Clusters
 		}
-		if len(f.digests) == 0 {
+		if len(f.Digests) == 0 {
 			continue // what it touches is not known any more, and nothing is claimed
 		}
 		f.pulls = append(f.pulls, m)
 	}
 	// A forge may know of a merge a little later than git does.
-	f.asked = len(f.pulls) > 0 || r.Now().Sub(f.began) > lateMerge
+	f.asked = len(f.pulls) > 0 || r.Now().Sub(f.Began) > lateMerge
 	return nil
 }
 
 // rollout is how far a commit is, as the last turns saw it.
 func (r *Reviewer) rollout(f *followed, fleet desired.Fleet) report.Rollout {
-	out := report.Rollout{Commit: f.commit}
-	for _, name := range slices.Sorted(maps.Keys(f.digests)) {
+	out := report.Rollout{Commit: f.Commit}
+	for _, name := range slices.Sorted(maps.Keys(f.Digests)) {
 		one := report.Rolling{Cluster: name}
 		want, ok := fleet.Cluster(name)
 		seen, looked := r.Seen(name)
-		if slices.ContainsFunc(fleet.Broken, func(b desired.Broken) bool { return b.Name == name }) {
-			want, ok = desired.Cluster{Digest: f.digests[name], Nodes: make([]desired.Node, len(seen.Have))}, true // kept at the spec accepted last
-		}
 		switch {
-		case !ok || want.Digest != f.digests[name]:
-			one.Phase, one.Words = report.PhaseGone, "a later commit wants something else of it"
+		case slices.ContainsFunc(fleet.Broken, func(b desired.Broken) bool { return b.Name == name }):
+			want, ok = desired.Cluster{Digest: f.Digests[name], Nodes: make([]desired.Node, len(seen.Have))}, true // kept at the spec accepted last
+		case ok && f.Commit == r.commit:
+			f.Digests[name] = want.Digest // another release of ours may count otherwise
+		}
+		f.overtake(name, r.commit, ok && want.Digest == f.Digests[name])
+		switch by, gone := f.Overtaken[name]; {
+		case gone:
+			one.Phase, one.By, one.Words = report.PhaseGone, by, fmt.Sprintf("commit %.12s wants something else of it", by)
 		case looked && ringed(seen.Plan) != "":
 			one.Phase, one.Words = report.PhaseWaiting, ringed(seen.Plan)
 		case !looked || seen.Plan.Digest != want.Digest:
@@ -173,6 +203,18 @@ func (r *Reviewer) rollout(f *followed, fleet desired.Fleet) report.Rollout {
 		out.Clusters = append(out.Clusters, one)
 	}
 	return out
+}
+
+// overtake notes by which commit a cluster is wanted otherwise. That stays so, also
+// when a later commit wants again what this one did.
+func (f *followed) overtake(cluster, by string, stands bool) {
+	if _, gone := f.Overtaken[cluster]; gone || stands {
+		return
+	}
+	if f.Overtaken == nil {
+		f.Overtaken = map[string]string{}
+	}
+	f.Overtaken[cluster] = by
 }
 
 // ringed is why a commit has not reached a cluster; "" where it has.
@@ -210,14 +252,18 @@ func (r *Reviewer) rolled(ctx context.Context, f *followed, rollout report.Rollo
 	if state == "" {
 		state = forge.Pending
 	}
-	key := string(state) + " " + rollout.Words()
-	if f.status == key {
+	return r.say(ctx, f, state, rollout.Words())
+}
+
+func (r *Reviewer) say(ctx context.Context, f *followed, state forge.State, words string) error {
+	key := string(state) + " " + words
+	if f.Status == key {
 		return nil
 	}
-	if err := r.Forge.SetStatus(ctx, f.commit, forge.Status{Context: rolloutContext + r.Suffix, State: state, Description: rollout.Words()}); err != nil {
+	if err := r.Forge.SetStatus(ctx, f.Commit, forge.Status{Context: rolloutContext + r.Suffix, State: state, Description: words}); err != nil {
 		return fmt.Errorf("set the status %s: %w", rolloutContext, err)
 	}
-	f.status = key
+	f.Status = key
 	return nil
 }
 

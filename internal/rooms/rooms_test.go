@@ -63,14 +63,15 @@ func mayImport() map[string][]string {
 		// cannot reach a node but through the ports it is given.
 		"internal/ceremony": {"pkg/desired", "pkg/actual", "pkg/diff", "pkg/apply", "internal/secret", "internal/store/durable"},
 
-		"internal/report":  {"pkg/desired", "pkg/actual", "pkg/diff", "pkg/apply"},
-		"internal/history": {"internal/report"},
-		"internal/forge":   {"internal/outbound", "internal/secret"},
-		"internal/review":  {"internal/forge", "internal/report", "pkg/desired", "pkg/actual", "pkg/diff"}, // opens nothing: what it knows it is told
-		"internal/news":    {"internal/report", "pkg/diff"},
-		"internal/notify":  {"internal/forge", "internal/outbound", "internal/secret", "internal/lease/flock", "internal/store/durable"}, // its texts come finished
-		"internal/web":     {"internal/report"},
-		"internal/metrics": {"internal/report"},
+		"internal/report":   {"pkg/desired", "pkg/actual", "pkg/diff", "pkg/apply"},
+		"internal/history":  {"internal/report"},
+		"internal/forge":    {"internal/outbound", "internal/secret"},
+		"internal/review":   {"internal/forge", "internal/report", "internal/store/durable", "pkg/desired", "pkg/actual", "pkg/diff"}, // connects to nothing: what it knows it is told
+		"internal/reviewed": {"internal/forge", "internal/signature"},
+		"internal/news":     {"internal/report", "pkg/diff"},
+		"internal/notify":   {"internal/forge", "internal/outbound", "internal/secret", "internal/lease/flock", "internal/store/durable"}, // its texts come finished
+		"internal/web":      {"internal/report"},
+		"internal/metrics":  {"internal/report"},
 
 		"internal/sim":   {"internal/loop", "pkg/desired", "pkg/actual", "pkg/diff", "pkg/apply"},
 		"internal/embed": {},

@@ -15,7 +15,7 @@ func (r *reader) fleets(n *yaml.Node, s *Settings) {
 	r.items(n, "fleets", func(n *yaml.Node) {
 		f := Fleet{Branch: defaultBranch, Path: ".", Interval: defaultInterval, Signatures: Signatures{Policy: "none"}}
 		before := len(r.problems)
-		var forge *yaml.Node // what follows from the repo is known once all of it was read
+		var forge, signatures *yaml.Node // what follows from the rest is known once all of it was read
 		r.fields(n, "fleets[]",
 			key{"repo", func(n *yaml.Node) { r.remote(n, &f) }},
 			key{"branch", func(n *yaml.Node) { r.branch(n, &f.Branch) }},
@@ -43,9 +43,15 @@ func (r *reader) fleets(n *yaml.Node, s *Settings) {
 					r.guarded(n, f.CA)
 				}
 			}},
-			key{"signatures", func(n *yaml.Node) { r.signatures(n, &f.Signatures) }},
+			key{"signatures", func(n *yaml.Node) {
+				signatures = n
+				r.signatures(n, &f.Signatures)
+			}},
 			key{"forge", func(n *yaml.Node) { forge = n }},
 		)
+		if f.Signatures.Policy == policyForge && forge == nil {
+			r.at(signatures, "add forge: {kind: …, token_file: FILE} to the fleet", "fleets[].signatures.policy forge asks a forge, and the fleet has none")
+		}
 		if len(r.problems) > before {
 			return
 		}
@@ -94,39 +100,6 @@ func (r *reader) inside(n *yaml.Node, to *string) {
 		return
 	}
 	*to = path.Clean(s)
-}
-
-// signatures reads whose commits are followed.
-func (r *reader) signatures(n *yaml.Node, to *Signatures) {
-	before := len(r.problems)
-	r.fields(n, "fleets[].signatures",
-		key{"policy", func(n *yaml.Node) {
-			if !r.text(n, "fleets[].signatures.policy", &to.Policy) {
-				return
-			}
-			switch to.Policy {
-			case "none", "head", "every-commit":
-			case "forge":
-				r.at(n, "write every-commit, or none and protect the branch", "fleets[].signatures.policy %q is not built in this release", to.Policy)
-			default:
-				r.at(n, "choose one of none, head, every-commit", "fleets[].signatures.policy cannot be %q", to.Policy)
-			}
-		}},
-		key{"allowed_signers", func(n *yaml.Node) {
-			if r.path(n, "fleets[].signatures.allowed_signers", &to.AllowedSigners) {
-				r.guarded(n, to.AllowedSigners)
-			}
-		}},
-		key{"keys", func(n *yaml.Node) { r.guardedPaths(n, "fleets[].signatures.keys", &to.Keys) }},
-	)
-	named := to.AllowedSigners != "" || len(to.Keys) > 0
-	switch {
-	case len(r.problems) > before:
-	case to.Policy == "none" && named:
-		r.at(n, "add policy: every-commit", "fleets[].signatures names who may sign, and no commit has to be signed")
-	case to.Policy != "none" && !named:
-		r.at(n, "add allowed_signers: FILE, or keys: [FILE]", "fleets[].signatures does not say who may sign")
-	}
 }
 
 // holders reads people and their age recipients. Plugins are not taken: the

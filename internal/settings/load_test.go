@@ -236,8 +236,7 @@ func TestLoadRefuses(t *testing.T) {
 		"a port that is none":        {"fleets: [{repo: \"ssh://git@host:0/x\", ssh_key: k, known_hosts: k}]\n", "is not a port"},
 		"a repo that is an option":   {"fleets: [{repo: --upload-pack=x}]\n", "must not begin with a dash"},
 		"a relative URL":             {"fleets: [{repo: \"file://host/x\"}]\n", "not the URL of an absolute path"},
-		"a policy that is none":      {"fleets: [{repo: a, signatures: {policy: all}}]\n", "choose one of none, head, every-commit"},
-		"a policy of tomorrow":       {"fleets: [{repo: a, signatures: {policy: forge}}]\n", "is not built in this release"},
+		"a policy that is none":      {"fleets: [{repo: a, signatures: {policy: all}}]\n", "choose one of none, head, every-commit, forge"},
 		"signed by nobody":           {"fleets: [{repo: a, signatures: {policy: head}}]\n", "does not say who may sign"},
 		"signers and no policy":      {"fleets: [{repo: a, signatures: {allowed_signers: f}}]\n", "no commit has to be signed"},
 		"a ref as a branch":          {"fleets: [{repo: a, branch: refs/heads/main}]\n", "not the name of a branch"},
@@ -451,6 +450,59 @@ func TestLoadRefusesAForge(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("%s: %q", forge, text)
 		}
+	}
+}
+
+func TestLoadReadsWhoReviews(t *testing.T) {
+	path := write(t, `fleets: [{repo: "https://git.internal/acme/fleet", forge: {kind: gitea, token_file: t}, signatures: {policy: forge, forge_keys: [forge.asc], reviews: 2, reviewers: [acme/vault-ops, ada, "renovate[bot]"]}}]
+`)
+	s, problems := Load(path)
+	if len(problems) > 0 {
+		t.Fatal(said(path, problems))
+	}
+	want := Signatures{Policy: "forge", ForgeKeys: []string{filepath.Join(filepath.Dir(path), "forge.asc")}, Reviews: 2, Reviewers: []string{"acme/vault-ops", "ada", "renovate[bot]"}}
+	if diff := cmp.Diff(want, s.Fleets[0].Signatures); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	s, _ = Load(write(t, `fleets: [{repo: "https://git.internal/acme/fleet", forge: {kind: gitea, token_file: t}, signatures: {policy: forge, forge_keys: [k], reviewers: [ada]}}]`))
+	if len(s.Fleets) != 1 || s.Fleets[0].Signatures.Reviews != 1 {
+		t.Errorf("%+v", s.Fleets)
+	}
+}
+
+// TestLoadRefusesReviewsThatCouldNotBe, all that is wrong at once and with its place.
+func TestLoadRefusesReviewsThatCouldNotBe(t *testing.T) {
+	for signatures, want := range map[string][]string{
+		"{policy: forge}": {"does not say how the forge signs", "does not say whose approval counts"},
+		"{policy: forge, forge_keys: [k], reviewers: [a/b, A/B]}":                   {"already listed"},
+		"{policy: forge, forge_keys: [k], reviewers: [\"a b\", /x, 7], reviews: 0}": {"neither a user nor a team", "neither a user nor a team", "must be a string", "must be a positive number"},
+		"{policy: forge, forge_keys: [k], reviewers: [a/b], reviews: 11}":           {"at most 10 approvals"},
+		"{policy: forge, forge_keys: [k], reviewers: [a/b], reviews: two}":          {"must be a positive number"},
+		"{policy: forge, forge_keys: [k], reviewers: [a/b], allowed_signers: f}":    {"allowed_signers and keys are not of the policy forge"},
+		"{policy: head, allowed_signers: f, reviewers: [a/b]}":                      {"are of the policy forge, and it is head"},
+		"{reviews: 1}": {"are of the policy forge, and it is none"},
+		"{policy: forge, forge_keys: k, reviewers: a}": {"forge_keys must be a list", "reviewers must be a list"},
+	} {
+		_, problems := Load(write(t, fmt.Sprintf("fleets: [{repo: \"https://git.internal/acme/fleet\", forge: {kind: gitea, token_file: t}, signatures: %s}]\n", signatures)))
+		var texts []string
+		for _, p := range problems {
+			if texts = append(texts, p.Text); p.Place.Line != 1 || p.Place.Column == 0 || p.Hint == "" {
+				t.Errorf("%s: no place or no way out: %+v", signatures, p)
+			}
+		}
+		if len(texts) != len(want) {
+			t.Errorf("%s: %q", signatures, texts)
+			continue
+		}
+		for i, w := range want {
+			if !strings.Contains(texts[i], w) {
+				t.Errorf("%s: %q, want %q", signatures, texts[i], w)
+			}
+		}
+	}
+	_, problems := Load(write(t, "fleets: [{repo: \"https://git.internal/acme/fleet\", branch: \"\", signatures: {policy: forge, forge_keys: [k], reviewers: [ada]}}]\n"))
+	if len(problems) != 2 || !strings.Contains(problems[1].Text, "asks a forge, and the fleet has none") {
+		t.Errorf("%v", problems)
 	}
 }
 

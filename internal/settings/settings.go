@@ -78,9 +78,14 @@ type HTTP struct {
 
 // Signatures say which commits have to be signed, and by whom.
 type Signatures struct {
-	Policy         string   // none, head or every-commit
+	Policy         string   // none, head, every-commit or forge
 	AllowedSigners string   // file, as ssh-keygen(1) describes it
 	Keys           []string // files of armored OpenPGP keys
+
+	// These are of forge.
+	ForgeKeys []string // files of what the forge signs with: armored OpenPGP keys, or SSH keys
+	Reviews   int64    // approvals that a pull request needs
+	Reviewers []string // whose count: users, and teams by the / in their names
 }
 
 // Trust says who a node is and how far a spec may go.
@@ -141,14 +146,17 @@ func Match(glob, cluster string) bool {
 }
 
 // Contents are those of the files that say who may sign.
-func (s Signatures) Contents() (allowedSigners, keys [][]byte, err error) {
+func (s Signatures) Contents() (allowedSigners, keys, forgeKeys [][]byte, err error) {
 	if s.AllowedSigners != "" {
 		if allowedSigners, err = readAll("signatures.allowed_signers", []string{s.AllowedSigners}); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 	}
-	keys, err = readAll("signatures.keys", s.Keys)
-	return allowedSigners, keys, err
+	if keys, err = readAll("signatures.keys", s.Keys); err != nil {
+		return nil, nil, nil, err
+	}
+	forgeKeys, err = readAll("signatures.forge_keys", s.ForgeKeys)
+	return allowedSigners, keys, forgeKeys, err
 }
 
 // VaultCAs are the contents of the files of trust.vault_ca.

@@ -1,9 +1,11 @@
 package signature
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
@@ -31,6 +33,38 @@ func ParseKeyring(text []byte) (Signers, error) {
 	}
 	if len(s.keys) == 0 {
 		return Signers{}, errors.New("it holds no armored OpenPGP key; write it by gpg --armor --export KEY")
+	}
+	return s, nil
+}
+
+// ParseKeys reads a file of public keys that count as they are: armored OpenPGP keys, or
+// SSH keys, one a line as ssh-keygen writes them (TYPE BASE64 COMMENT).
+func ParseKeys(text []byte) (Signers, error) {
+	if bytes.Contains(text, []byte("-----BEGIN PGP ")) {
+		return ParseKeyring(text)
+	}
+	if len(text) > maxKeyring {
+		return Signers{}, fmt.Errorf("the keys have %d bytes, more than the %d that are allowed", len(text), maxKeyring)
+	}
+	var s Signers
+	number := 0
+	for raw := range strings.Lines(string(text)) {
+		number++
+		text := strings.Trim(raw, " \t\r\n")
+		if text == "" || text[0] == '#' {
+			continue
+		}
+		if !isKeyType(word(text)) {
+			return Signers{}, fmt.Errorf("line %d: it is neither armored nor a line as ssh-ed25519 AAAA…", number)
+		}
+		key, err := parseKey(text)
+		if err != nil {
+			return Signers{}, fmt.Errorf("line %d: %w", number, err)
+		}
+		s.lines = append(s.lines, line{number: number, principals: "a key of its own", key: key})
+	}
+	if len(s.lines) == 0 {
+		return Signers{}, errors.New("it holds no key; write an armored OpenPGP key into it, or lines as ssh-ed25519 AAAA…")
 	}
 	return s, nil
 }

@@ -70,6 +70,25 @@ func parse(commit []byte) (object, error) {
 	return o, err
 }
 
+// Parents are the parents of a commit, given as the raw content of its object, in their
+// order.
+func Parents(commit []byte) (parents []string, err error) {
+	head, _, _ := bytes.Cut(commit, []byte("\n\n"))
+	headers, err := readHeaders(head)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := checkOrder(headers); err != nil {
+		return nil, err
+	}
+	for _, h := range headers {
+		if h.name == "parent" {
+			parents = append(parents, strings.TrimSuffix(string(h.value()), "\n"))
+		}
+	}
+	return parents, nil
+}
+
 // readHeaders reads what stands before the message.
 func readHeaders(head []byte) ([]header, error) {
 	var headers []header
