@@ -120,6 +120,7 @@ func (f *following) ports(with daemon.Ports) daemon.Ports {
 	with.Release = f.release
 	with.Wait = daemon.Wait
 	with.News = f.news
+	with.Seen = also(with.Seen, f.history.Of(f.only.Words()))
 	if told := with.Seen; f.answers != nil {
 		with.Seen = func(t loop.Turned) {
 			told(t)

@@ -84,6 +84,8 @@ func newRoot(a *app) *cobra.Command {
 		newTakeover(a),
 		newKeys(a),
 		newCheck(a),
+		newHistory(a),
+		newShow(a),
 		newDemo(a),
 	)
 	return root

@@ -222,6 +222,10 @@ func (c *NodeClass) since(before *NodeClass) string {
 		before = &NodeClass{}
 	}
 	var parts []string
+	silent := before.Seal != "" && c.Seal == "" && len(c.Unseen) == 0
+	if silent {
+		parts = append(parts, "Vault does not answer")
+	}
 	for _, x := range []struct{ what, was, is string }{
 		{"version", before.Version, c.Version},
 		{"", before.Seal, c.Seal},
@@ -234,7 +238,7 @@ func (c *NodeClass) since(before *NodeClass) string {
 			parts = append(parts, spaced(x.what, x.is))
 		case x.is != "":
 			parts = append(parts, spaced(x.what, x.was+" → "+x.is))
-		case len(c.Unseen) == 0:
+		case len(c.Unseen) == 0 && !silent:
 			parts = append(parts, spaced(x.what, x.was+" → "+unknown))
 		}
 	}

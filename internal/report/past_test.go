@@ -22,6 +22,7 @@ func past() []Event {
 		{ID: "G-9", At: at(9), Kind: EventGap, EventDetail: EventDetail{Gap: &Gap{Turns: 3, Since: at(8), Why: "database or disk is full (13)"}}},
 		{ID: "N-8", At: at(8), Kind: EventNode, Cluster: "prod", EventDetail: EventDetail{Nodes: []string{"eu-3"}, Before: &up, After: &gone}},
 		{ID: "N-7", At: at(7), Kind: EventNode, Cluster: "prod", EventDetail: EventDetail{Nodes: []string{"eu-3"}, Before: &gone, After: &up}},
+		{ID: "N-6", At: at(6), Kind: EventNode, Cluster: "prod", EventDetail: EventDetail{Nodes: []string{"eu-1"}, Before: &up, After: &NodeClass{Service: "inactive"}}},
 		{ID: "N-6", At: at(6), Kind: EventNode, Cluster: "prod", EventDetail: EventDetail{Nodes: []string{"eu-2"}, Before: &up, After: &sealed}},
 		{ID: "P-5", At: at(5), Kind: EventPlan, Cluster: "prod", Commit: commit, Outcome: PlanBlocked, EventDetail: EventDetail{Blocks: []string{"quorum", "held"}, Nodes: []string{"eu-1"}}},
 		{ID: "W-4", At: at(4), Kind: EventWave, Cluster: "prod", Commit: commit, Outcome: "failed", EventDetail: EventDetail{Nodes: []string{"eu-1", "eu-2"}, Deeds: restart}},
@@ -34,14 +35,14 @@ func past() []Event {
 
 func TestThePastIsRendered(t *testing.T) {
 	document := NewHistory(past(), "C-1")
-	wave := NewShow(past()[5], nil, []StepDone{
+	wave := NewShow(past()[6], nil, []StepDone{
 		{Op: "20261123t120300-00", Step: "aa", Node: "eu-2", Action: diff.ActionRestart, Effect: diff.EffectRestart, Cause: diff.CauseCommit, Why: "the version is another",
 			Changes: []diff.Change{{What: "vault", From: "1.20.4", To: "1.21.0"}}, Outcome: diff.OutcomeFailed, Evidence: "sealed of eu-2 is true and not false\nERROR", Started: noon, Ended: noon.Add(75 * time.Second)},
 		{Op: "20261123t120300-01", Step: "ab", Action: diff.ActionAudit, Effect: diff.EffectNone, Cause: diff.CauseDrift, Outcome: diff.OutcomeDone, Evidence: "the goal held already", Started: noon, Ended: noon},
 	})
 	clusters := fleet()
 	rolled := clusters[slices.IndexFunc(clusters, func(c Cluster) bool { return len(c.Plan.Waves) > 1 })]
-	plan := NewShow(past()[6], &rolled.Plan, nil)
+	plan := NewShow(past()[7], &rolled.Plan, nil)
 	for name, render := range map[string]func(io.Writer) error{
 		"history.txt":   func(w io.Writer) error { return History(w, Options{}, document) },
 		"history.color": func(w io.Writer) error { return History(w, Options{Color: true}, document) },
@@ -49,7 +50,7 @@ func TestThePastIsRendered(t *testing.T) {
 		"history.json":  func(w io.Writer) error { return JSON(w, document) },
 		"show-wave.txt": func(w io.Writer) error { return Show(w, Options{Width: 100}, wave) },
 		"show-plan.txt": func(w io.Writer) error { return Show(w, Options{Width: 100}, plan) },
-		"show-node.txt": func(w io.Writer) error { return Show(w, Options{}, NewShow(past()[3], nil, nil)) },
+		"show-node.txt": func(w io.Writer) error { return Show(w, Options{}, NewShow(past()[4], nil, nil)) },
 		"show.json":     func(w io.Writer) error { return JSON(w, wave) },
 	} {
 		var got strings.Builder

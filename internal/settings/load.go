@@ -37,7 +37,7 @@ func Load(path string) (Settings, []desired.Problem) {
 		r.problem(desired.Place{File: path}, "", fmt.Sprintf("read settings: %v", err))
 		return Settings{}, r.problems
 	}
-	s := Settings{File: path, State: defaultState}
+	s := Settings{File: path, State: defaultState, History: History{Keep: defaultKeep}}
 	if root := r.parse(data); root != nil {
 		r.settings(root, &s)
 	}
@@ -87,5 +87,6 @@ func (r *reader) settings(root *yaml.Node, s *Settings) {
 			r.at(n, "write it below the fleet, as fleets: [{repo: …, forge: {…}}]", "a forge is of a fleet")
 		}},
 		key{"http", func(n *yaml.Node) { r.http(n, &s.HTTP) }},
+		key{"history", func(n *yaml.Node) { r.history(n, &s.History) }},
 	)
 }

@@ -25,6 +25,7 @@ type Settings struct {
 	Releases   Releases
 	Webhook    Webhook
 	HTTP       HTTP
+	History    History
 }
 
 // Fleet is a repo that is followed.
@@ -72,6 +73,9 @@ type Webhook struct {
 type HTTP struct {
 	Listen string // a loopback address and port
 }
+
+// History says how long it is remembered what was done.
+type History struct{ Keep time.Duration }
 
 // Signatures say which commits have to be signed, and by whom.
 type Signatures struct {
