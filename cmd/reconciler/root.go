@@ -86,6 +86,7 @@ func newRoot(a *app) *cobra.Command {
 		newCheck(a),
 		newHistory(a),
 		newShow(a),
+		newBackup(a),
 		newDemo(a),
 	)
 	return root
