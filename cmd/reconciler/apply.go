@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/vaultfleet/reconciler/internal/loop"
 	"github.com/vaultfleet/reconciler/internal/report"
 	"github.com/vaultfleet/reconciler/pkg/desired"
 )
@@ -45,6 +46,7 @@ type applying struct {
 	parallel int
 	saved    string // file of a saved plan; empty: none
 
+	written  func(loop.Turned) // into the history
 	progress *report.Progress
 	command  string // that goes on where this one stopped
 }
@@ -87,6 +89,8 @@ func (r *applying) run(ctx context.Context) error {
 	if err := w.store.Writable(ctx); err != nil {
 		return err
 	}
+	w.history = r.remembers(h)
+	defer w.history.Close()
 	if err := r.letGo(ctx, w, fleets); err != nil {
 		return err
 	}
@@ -108,6 +112,7 @@ func (r *applying) applyAll(ctx context.Context, w *world, chosen []choice, limi
 		if i > 0 && r.output != "json" {
 			fmt.Fprintln(r.stdout)
 		}
+		r.written = w.history.Of(fleetOf(c.opened))
 		if ends[i] = r.apply(ctx, w, c.source, c.whole, c.broken, limits); ctx.Err() != nil {
 			break
 		}

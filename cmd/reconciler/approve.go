@@ -74,6 +74,7 @@ func (p *approving) plan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer s.history.Close()
 	p.asked = true
 	all, err := p.look(ctx, "")
 	if err != nil {
@@ -129,6 +130,7 @@ func (p *approving) takeBack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer s.history.Close()
 	err = s.Lift(ctx, p.cluster, diff.Leave{Kind: diff.LeaveApproval, By: who(), Reason: p.reason, At: time.Now().UTC()})
 	switch {
 	case errors.Is(err, store.ErrNoLeave):
@@ -148,6 +150,7 @@ func (p *approving) birth(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer s.history.Close()
 	if phase := memory.Birth.Phase; phase != diff.BirthNone || memory.Known {
 		what := "its birth was begun, and is at " + string(phase)
 		switch phase {

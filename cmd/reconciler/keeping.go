@@ -124,7 +124,7 @@ func (f *following) ports(with daemon.Ports) daemon.Ports {
 	with.Release = f.release
 	with.Wait = daemon.Wait
 	with.News = f.news
-	told := with.Seen
+	told := also(with.Seen, f.history.Of(f.only.Words()))
 	with.Seen = func(t loop.Turned) {
 		told(t)
 		if f.answers != nil {

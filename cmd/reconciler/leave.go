@@ -12,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/vaultfleet/reconciler/internal/history"
+	"github.com/vaultfleet/reconciler/internal/report"
 	"github.com/vaultfleet/reconciler/internal/store"
 	"github.com/vaultfleet/reconciler/pkg/diff"
 )
@@ -61,6 +63,7 @@ func (a *app) hold(ctx context.Context, cluster, reason, until string) error {
 	if err != nil {
 		return err
 	}
+	defer s.history.Close()
 	if err := s.Grant(ctx, cluster, leave); err != nil {
 		return err
 	}
@@ -77,6 +80,7 @@ func (a *app) resume(ctx context.Context, cluster, reason string) error {
 	if err != nil {
 		return err
 	}
+	defer s.history.Close()
 	now := time.Now().UTC()
 	held, failed, err := lift(ctx, s, cluster, diff.Leave{Node: a.node, By: who(), Reason: reason, At: now})
 	if err != nil {
@@ -102,7 +106,7 @@ func (a *app) resume(ctx context.Context, cluster, reason string) error {
 
 // lift ends a hold, and lets what failed be tried again. It says whether there was
 // a hold, and how many steps had failed.
-func lift(ctx context.Context, s *store.Store, cluster string, word diff.Leave) (held bool, failed int, err error) {
+func lift(ctx context.Context, s spoken, cluster string, word diff.Leave) (held bool, failed int, err error) {
 	memory, _, err := s.Load(ctx, cluster)
 	if err != nil {
 		return false, 0, err
@@ -138,29 +142,55 @@ func failures(m diff.Memory, node string) int {
 	return n
 }
 
+// spoken is where a person's word goes: into the store, where it counts, and then
+// into the history.
+type spoken struct {
+	*store.Store
+	history *history.History
+}
+
+func (s spoken) Grant(ctx context.Context, cluster string, l diff.Leave) error {
+	err := s.Store.Grant(ctx, cluster, l)
+	if err == nil {
+		s.history.Said(cluster, report.VerbGranted, l)
+	}
+	return err
+}
+
+func (s spoken) Lift(ctx context.Context, cluster string, l diff.Leave) error {
+	err := s.Store.Lift(ctx, cluster, l)
+	if err == nil {
+		s.history.Said(cluster, report.VerbLifted, l)
+	}
+	return err
+}
+
 // remembered opens the store for a cluster that there is. For a birth it must
 // be one of the spec that was never pinned; otherwise one that is remembered is
 // enough, so that a hold works while git is down.
-func (a *app) remembered(ctx context.Context, cluster string, birth bool) (*store.Store, diff.Memory, error) {
+func (a *app) remembered(ctx context.Context, cluster string, birth bool) (spoken, diff.Memory, error) {
 	h, err := a.host()
 	if err != nil {
-		return nil, diff.Memory{}, err
+		return spoken{}, diff.Memory{}, err
 	}
 	s, err := store.Open(h.settings.State)
 	if err != nil {
-		return nil, diff.Memory{}, err
+		return spoken{}, diff.Memory{}, err
 	}
 	known, err := s.Clusters()
 	if err != nil {
-		return nil, diff.Memory{}, err
+		return spoken{}, diff.Memory{}, err
 	}
 	if birth || !slices.Contains(known, cluster) || a.node != "" {
 		if err := a.inSpec(ctx, h, cluster, birth, slices.Contains(known, cluster)); err != nil {
-			return nil, diff.Memory{}, err
+			return spoken{}, diff.Memory{}, err
 		}
 	}
 	memory, _, err := s.Load(ctx, cluster)
-	return s, memory, err
+	if err != nil {
+		return spoken{}, diff.Memory{}, err
+	}
+	return spoken{s, a.remembers(h)}, memory, nil
 }
 
 // inSpec says that the fleet has the cluster, and the node of --node.

@@ -261,12 +261,12 @@ func (f *following) propose(ctx context.Context, base, head string, known *desir
 
 // holdBy is hold as somebody asks for it on the forge.
 func (f *following) holdBy(ctx context.Context, cluster, by, reason string) error {
-	return f.world.store.Grant(ctx, cluster, diff.Leave{Kind: diff.LeaveHold, By: by, Reason: reason, At: time.Now().UTC()})
+	return spoken{f.world.store, f.history}.Grant(ctx, cluster, diff.Leave{Kind: diff.LeaveHold, By: by, Reason: reason, At: time.Now().UTC()})
 }
 
 // resumeBy is resume as somebody asks for it on the forge.
 func (f *following) resumeBy(ctx context.Context, cluster, by, reason string) error {
-	_, _, err := lift(ctx, f.world.store, cluster, diff.Leave{By: by, Reason: reason, At: time.Now().UTC()})
+	_, _, err := lift(ctx, spoken{f.world.store, f.history}, cluster, diff.Leave{By: by, Reason: reason, At: time.Now().UTC()})
 	return err
 }
 

@@ -87,6 +87,9 @@ func newRoot(a *app) *cobra.Command {
 		newKeys(a),
 		newCheck(a),
 		newNotify(a),
+		newHistory(a),
+		newShow(a),
+		newBackup(a),
 		newDemo(a),
 	)
 	return root

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 
+	"github.com/vaultfleet/reconciler/internal/history"
 	"github.com/vaultfleet/reconciler/internal/settings"
 	"github.com/vaultfleet/reconciler/internal/trust"
 	"github.com/vaultfleet/reconciler/pkg/desired"
@@ -17,6 +18,7 @@ type host struct {
 	policy   trust.Policy
 	cas      [][]byte // of trust.vault_ca
 	log      *slog.Logger
+	history  *history.History // nil: what is done is not written down
 }
 
 // host reads reconciler.yaml; everything that is wrong with it is said at once.
@@ -45,7 +47,7 @@ func hostFrom(s settings.Settings, log *slog.Logger) (host, error) {
 	if err != nil {
 		return host{}, fmt.Errorf("read trust.vault_ca: %w", err)
 	}
-	return host{s, trust.New(s, cas), cas, log}, nil
+	return host{settings: s, policy: trust.New(s, cas), cas: cas, log: log}, nil
 }
 
 // hostIfAny is reconciler.yaml where there is one; false: none was found, and

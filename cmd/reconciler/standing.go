@@ -136,6 +136,7 @@ func (s *standing) readAgain(ctx context.Context) {
 	}
 	log.Info("reconciler.yaml is taken", "file", h.settings.File, "fleets", len(next.fleets))
 	s.here = h
+	h.history.SetKeep(h.settings.History.Keep)
 	s.turnTo(ctx, next)
 }
 
@@ -153,7 +154,7 @@ func (s *standing) reread() (host, []error) {
 		return host{settings: read}, wrong
 	}
 	h, err := hostFrom(read, s.here.log)
-	h.settings.File = file
+	h.settings.File, h.history = file, s.here.history
 	if err != nil {
 		return h, []error{err}
 	}

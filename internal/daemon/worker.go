@@ -106,11 +106,12 @@ func (d *daemon) attempt(ctx context.Context, w *worker, teller *Teller, pulse *
 		},
 		Every: d.every,
 		Seen: func(t loop.Turned) {
-			if ctx.Err() == nil { // else the look was cut short, and tells nothing
+			whole := ctx.Err() == nil // else the look was cut short, and tells nothing
+			if whole {
 				teller.Turned(t)
-				if d.Seen != nil {
-					d.Seen(t)
-				}
+			}
+			if d.Seen != nil && (whole || len(t.Results) > 0) {
+				d.Seen(t)
 			}
 		},
 	}.Keep(ctx)

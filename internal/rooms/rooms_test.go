@@ -64,7 +64,7 @@ func mayImport() map[string][]string {
 		"internal/ceremony": {"pkg/desired", "pkg/actual", "pkg/diff", "pkg/apply", "internal/secret", "internal/store/durable"},
 
 		"internal/report":   {"pkg/desired", "pkg/actual", "pkg/diff", "pkg/apply"},
-		"internal/history":  {"internal/report"},
+		"internal/history":  {"internal/report", "internal/loop", "pkg/actual", "pkg/apply", "pkg/diff"}, // is told of turns
 		"internal/forge":    {"internal/outbound", "internal/secret"},
 		"internal/review":   {"internal/forge", "internal/report", "internal/store/durable", "pkg/desired", "pkg/actual", "pkg/diff"}, // connects to nothing: what it knows it is told
 		"internal/reviewed": {"internal/forge", "internal/signature"},

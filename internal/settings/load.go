@@ -37,7 +37,7 @@ func Load(path string) (Settings, []desired.Problem) {
 		r.problem(desired.Place{File: path}, "", fmt.Sprintf("read settings: %v", err))
 		return Settings{}, r.problems
 	}
-	s := Settings{File: path, State: defaultState}
+	s := Settings{File: path, State: defaultState, History: History{Keep: defaultKeep}}
 	if root := r.parse(data); root != nil {
 		r.settings(root, &s)
 	}
@@ -90,6 +90,7 @@ func (r *reader) settings(root *yaml.Node, s *Settings) {
 		key{"http", func(n *yaml.Node) { r.http(n, &s.HTTP) }},
 		key{"drift_reports", func(n *yaml.Node) { r.driftReports(n, s) }},
 		key{"notify", func(n *yaml.Node) { notify = n }},
+		key{"history", func(n *yaml.Node) { r.history(n, &s.History) }},
 	)
 	if notify != nil {
 		r.notify(notify, s)

@@ -58,6 +58,7 @@ state: state
 key_stores: [keys, /mnt/escrow/keys]
 releases: {keys: [hashicorp.asc]}
 webhook: {listen: "127.0.0.1:9181", secret_file: hook.secret}
+history: {keep: 90d}
 `
 
 func TestLoadReadsEveryKey(t *testing.T) {
@@ -93,6 +94,7 @@ func TestLoadReadsEveryKey(t *testing.T) {
 		KeyStores: []string{in("keys"), "/mnt/escrow/keys"},
 		Releases:  Releases{Keys: []string{in("hashicorp.asc")}},
 		Webhook:   Webhook{Listen: "127.0.0.1:9181", SecretFile: in("hook.secret")},
+		History:   History{Keep: 90 * 24 * time.Hour},
 	}
 	got, problems := Load(path)
 	if len(problems) > 0 {
@@ -111,6 +113,9 @@ func TestLoadGrantsNothingByDefault(t *testing.T) {
 	}
 	if len(s.Trust.Networks)+len(s.Trust.Modes)+len(s.Trust.Roots)+len(s.Trust.Users) > 0 || s.Trust.Folders {
 		t.Errorf("trust that nobody gave: %+v", s.Trust)
+	}
+	if s.History.Keep != 400*24*time.Hour {
+		t.Errorf("history.keep = %v", s.History.Keep)
 	}
 	if s.State != "/var/lib/reconciler" {
 		t.Errorf("state = %q", s.State)
@@ -274,6 +279,11 @@ func TestLoadRefuses(t *testing.T) {
 		"globs of nothing":           {"fleets: [{repo: /r, clusters: []}]\n", "no cluster would be kept"},
 		"health for everybody":       {"http: {listen: \":9180\"}\n", "is not a loopback address"},
 		"health at an address":       {"http: {listen: \"10.1.0.1:9180\"}\n", "is not a loopback address"},
+		"a short memory":             {"history: {keep: 30m}\n", "history.keep must be a duration from 1d to 3660d"},
+		"a long memory":              {"history: {keep: 99999d}\n", "history.keep must be a duration"},
+		"a memory without a unit":    {"history: {keep: 400}\n", "write it with its unit, as 400d"},
+		"a memory of lists":          {"history: {keep: [1d]}\n", "history.keep must be a duration"},
+		"another key of history":     {"history: {keeps: 400d}\n", "did you mean keep?"},
 		"health nowhere":             {"http: {}\n", "http does not say where to listen"},
 		"hooks at a URL":             {"webhook: {secret_file: f, listen: \"http://127.0.0.1:9181/hook\"}\n", "is not an address with a port"},
 		"a secret of hooks":          {"webhook: {listen: \":9181\", secret: canary}\n", "unknown key \"secret\""},

@@ -28,6 +28,7 @@ type Settings struct {
 	Notify     map[string]Sink // by name
 
 	DriftReports []DriftReport
+	History      History
 }
 
 // Fleet is a repo that is followed.
@@ -75,6 +76,9 @@ type Webhook struct {
 type HTTP struct {
 	Listen string // a loopback address and port
 }
+
+// History says how long it is remembered what was done.
+type History struct{ Keep time.Duration }
 
 // Signatures say which commits have to be signed, and by whom.
 type Signatures struct {

@@ -359,3 +359,23 @@ func benchmarkLoad(b *testing.B, cold bool) {
 		load(b, s, "a")
 	}
 }
+
+func TestACopyIsWhatWasPromised(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	s := open(t, dir)
+	for i := range 3 {
+		must(t, s.Append(t.Context(), "a", try(i, diff.OutcomeDone)))
+	}
+	journal := filepath.Join(dir, "clusters", "a", "journal")
+	whole, err := os.ReadFile(journal)
+	must(t, err)
+	must(t, os.WriteFile(journal, append(whole[:len(whole):len(whole)], whole[:40]...), 0o600)) // a write that a crash cut off
+	copied, err := open(t, dir).Copy(t.Context(), "a")
+	must(t, err)
+	if string(copied) != string(whole) {
+		t.Errorf("%d bytes, want %d", len(copied), len(whole))
+	}
+	if _, err := s.Copy(t.Context(), "b"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("of nobody: %v", err)
+	}
+}

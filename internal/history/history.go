@@ -1,0 +1,230 @@
+package history
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/vaultfleet/reconciler/internal/loop"
+	"github.com/vaultfleet/reconciler/internal/report"
+	"github.com/vaultfleet/reconciler/pkg/diff"
+)
+
+// queued is how many turns may wait to be written; a change of every cluster of a
+// large fleet at once.
+const queued = 1024
+
+// Options are what a history needs of its surroundings.
+type Options struct {
+	Keep time.Duration // older rows are deleted; 0: none is
+	// Tell hears once that the history cannot be written and why, and nil once it
+	// can be again. A [DamagedError] is told as well, and is over at once.
+	Tell func(error)
+}
+
+// History writes down what turns came to. It may be used by many goroutines, and
+// one process needs one. A nil one hears nothing.
+type History struct {
+	file string
+	tell func(error)
+
+	mu   sync.Mutex
+	sums map[string][sha256.Size]byte // cluster → as it was written down last
+	keep time.Duration
+	lost report.Gap // since the last turn that was written
+	told bool       // that it cannot be written
+	over bool
+
+	todo  chan any // a record, a said, or an [Episode]
+	ended chan struct{}
+
+	db     *sql.DB   // of the one goroutine that writes; nil: not open
+	pruned time.Time // so is this
+}
+
+// Open begins a history of a state folder. It returns at once and cannot fail: what
+// is wrong with the file is told, and tried again at the next turn.
+func Open(state string, o Options) *History {
+	h := &History{file: File(state), tell: o.Tell, keep: o.Keep, sums: map[string][sha256.Size]byte{},
+		todo: make(chan any, queued), ended: make(chan struct{})}
+	go h.write()
+	return h
+}
+
+// Of hears the turns of one fleet, and does not wait: what is news is queued.
+func (h *History) Of(fleet string) func(loop.Turned) {
+	if h == nil {
+		return func(loop.Turned) {}
+	}
+	return func(t loop.Turned) {
+		r := recorded(fleet, t)
+		if len(r.steps) == 0 && h.stands(r) {
+			return
+		}
+		h.queue(r)
+	}
+}
+
+// stands says that a cluster was written down as it stands, or that the turn does
+// not tell how it does.
+func (h *History) stands(r record) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	last, known := h.sums[r.cluster]
+	return len(r.stands) == 0 || known && last == r.sum
+}
+
+// Said hears what a person said of a cluster: a leave that was granted or lifted,
+// with who lifts it, why and when.
+func (h *History) Said(cluster string, verb report.Verb, l diff.Leave) {
+	h.queue(said{cluster, verb, l})
+}
+
+type said struct {
+	cluster string
+	verb    report.Verb
+	leave   diff.Leave
+}
+
+// SetKeep changes how long rows are kept.
+func (h *History) SetKeep(keep time.Duration) {
+	if h == nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.keep = keep
+}
+
+func (h *History) queue(what any) {
+	if h == nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.over {
+		return
+	}
+	select {
+	case h.todo <- what:
+	default:
+		h.lose(fmt.Errorf("%d turns wait to be written already", queued))
+	}
+}
+
+// lose counts what is not written down, and tells of it. The lock is held.
+func (h *History) lose(why error) {
+	if h.lost.Turns++; h.lost.Turns == 1 {
+		h.lost.Since, h.lost.Why = time.Now(), why.Error()
+	}
+	h.hear(why)
+}
+
+// hear tells of trouble once, and that it is over. The lock is held.
+func (h *History) hear(err error) {
+	switch {
+	case err != nil && !h.told:
+		h.told = true
+		h.tell(err)
+	case err == nil && h.told:
+		h.told = false
+		h.tell(nil)
+	}
+}
+
+// Close writes what was heard, and ends.
+func (h *History) Close() {
+	if h == nil {
+		return
+	}
+	h.mu.Lock()
+	if !h.over {
+		h.over = true
+		close(h.todo)
+	}
+	h.mu.Unlock()
+	<-h.ended
+}
+
+// pruneEvery is how often old rows are looked for.
+const pruneEvery = 24 * time.Hour
+
+func (h *History) write() {
+	defer close(h.ended)
+	ctx := context.Background() // a turn that was heard is written, whoever ends
+	beat := time.NewTicker(time.Hour)
+	defer beat.Stop()
+	for {
+		select {
+		case what, more := <-h.todo:
+			if !more {
+				h.shut()
+				return
+			}
+			h.one(ctx, what)
+		case <-beat.C:
+		}
+		if now := time.Now(); h.db != nil && now.Sub(h.pruned) > pruneEvery {
+			h.pruned = now
+			if err := h.prune(ctx, now); err != nil {
+				h.mu.Lock()
+				h.hear(fmt.Errorf("delete from %s what is older than is kept: %w", h.file, err))
+				h.mu.Unlock()
+			}
+		}
+	}
+}
+
+// one writes one thing down. A damaged file is set aside, and the new one gets
+// what the damaged one could not take.
+func (h *History) one(ctx context.Context, what any) {
+	err := h.put(ctx, what)
+	var aside error
+	if damaged(err) {
+		h.shut()
+		if aside = setAside(ctx, h.file, err, time.Now()); aside == nil || errors.As(aside, new(*DamagedError)) {
+			h.forget()
+			err = h.put(ctx, what)
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if aside != nil {
+		h.hear(aside)
+	}
+	switch {
+	case err != nil:
+		h.lose(fmt.Errorf("write %s: %w", h.file, err))
+	case len(h.todo) == 0: // else more may be lost soon
+		h.hear(nil)
+	}
+}
+
+func (h *History) put(ctx context.Context, what any) error {
+	if h.db == nil {
+		db, err := openFile(ctx, h.file)
+		if err != nil {
+			return err
+		}
+		h.db = db
+	}
+	return h.transact(ctx, what)
+}
+
+// forget takes nothing for written.
+func (h *History) forget() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	clear(h.sums)
+}
+
+func (h *History) shut() {
+	if h.db != nil {
+		h.db.Close()
+		h.db = nil
+	}
+}
