@@ -7,9 +7,11 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/vaultfleet/reconciler/internal/daemon"
 	"github.com/vaultfleet/reconciler/internal/loop"
+	"github.com/vaultfleet/reconciler/internal/metrics"
 	"github.com/vaultfleet/reconciler/internal/settings"
 	"github.com/vaultfleet/reconciler/pkg/desired"
 )
@@ -19,9 +21,10 @@ import (
 type keeping struct {
 	*app
 	host
-	world  *world
-	fleets []*following
-	claims *claims
+	world   *world
+	fleets  []*following
+	claims  *claims
+	metrics *metrics.Metrics
 
 	stop  context.CancelFunc
 	ended chan struct{} // closed after the last turn
@@ -32,6 +35,7 @@ type following struct {
 	*keeping
 	branch
 	only    settings.Fleet
+	title   string // among metrics
 	log     *slog.Logger
 	known   *desired.Known
 	news    chan struct{}
@@ -40,24 +44,27 @@ type following struct {
 	begun   map[string]string        // cluster → digest of the spec that it goes on to
 	before  map[string]desired.Fleet // older commits as they were read
 	waits   atomic.Bool              // the commit has not reached every cluster
+	newest  string                   // the commit that the branch stands at
+	dates   map[string]time.Time     // of commits
 }
 
 // prepare opens what settings name, and says everything that is wrong. No repo and
 // no node is contacted.
 func (r *running) prepare(ctx context.Context, h host) (*keeping, []error) {
-	k := &keeping{app: r.app, host: h, claims: newClaims()}
+	k := &keeping{app: r.app, host: h, claims: newClaims(), metrics: r.metrics}
 	followed, err := r.followed(h)
 	if err != nil {
 		return nil, []error{err}
 	}
 	var wrong []error
-	for _, f := range followed {
+	named := titles(followed)
+	for i, f := range followed {
 		b, err := r.openBranch(ctx, h, f)
 		if err != nil {
 			wrong = append(wrong, err)
 			continue
 		}
-		one := &following{keeping: k, branch: b, only: f, log: h.log, known: desired.NewKnown(), news: make(chan struct{}, 1), begun: map[string]string{}, before: map[string]desired.Fleet{}}
+		one := &following{keeping: k, branch: b, only: f, title: named[i], log: h.log, known: desired.NewKnown(), news: make(chan struct{}, 1), begun: map[string]string{}, before: map[string]desired.Fleet{}, dates: map[string]time.Time{}}
 		if len(followed) > 1 {
 			one.log = h.log.With("fleet", f.Words())
 		}
@@ -120,6 +127,7 @@ func (f *following) ports(with daemon.Ports) daemon.Ports {
 	with.Release = f.release
 	with.Wait = daemon.Wait
 	with.News = f.news
+	with.Polled = f.polled
 	if told := with.Seen; f.answers != nil {
 		with.Seen = func(t loop.Turned) {
 			told(t)
@@ -158,6 +166,7 @@ func (f *following) read(ctx context.Context, commit string) (daemon.Wants, erro
 	before := f.inForce.Swap(&commit)
 	f.waits.Store(travelling(whole))
 	f.answers.follow(commit, fleet.Fleet, whole)
+	f.counts(commit, whole, broken)
 	if before == nil || *before != commit {
 		f.refused(commit, fleetErrors(fleet.Fleet), whole, broken)
 	}
