@@ -157,6 +157,14 @@ func TestAClusterThatMovesToAnotherFleetGoesOn(t *testing.T) {
 	says(t, m, []string{`turns_total{cluster="prod-eu",result="urgent"} 1`})
 }
 
+// TestWhatOneOfTwoFleetsBreaksIsInvalid: neither says so of the other's commit.
+func TestWhatOneOfTwoFleetsBreaksIsInvalid(t *testing.T) {
+	m := sick(t)
+	m.Follow("labs@main", Following{Clusters: map[string]bool{"a": true, "b": false}})
+	m.Follow("fleet@main", Following{Clusters: map[string]bool{"a": false, "b": true}})
+	says(t, m, []string{`spec_invalid{cluster="a"} 1`, `spec_invalid{cluster="b"} 1`})
+}
+
 func TestATurnThatSawNothingLeavesWhatWasSeen(t *testing.T) {
 	m := sick(t)
 	m.Turned(loop.Turned{Cluster: "lab", Err: errors.New("disk full")})
@@ -175,6 +183,8 @@ func TestASealThatWeDidNotBringAboutCounts(t *testing.T) {
 		turn.Memory.Tries = []diff.Try{{Node: "lab-1", Action: action, Outcome: diff.OutcomeDone, At: noon.Add(at)}}
 		return turn
 	}
+	elsewhere := acted(look(time.Minute, true), diff.ActionRestart, time.Second)
+	elsewhere.Memory.Tries[0].Node = "lab-2"
 	silent := look(time.Minute, true)
 	silent.Have[0].Vault = nil
 	for name, c := range map[string]struct {
@@ -187,6 +197,7 @@ func TestASealThatWeDidNotBringAboutCounts(t *testing.T) {
 		"not seen between":              {[]loop.Turned{look(0, false), silent, look(2*time.Minute, true)}, "1"},
 		"a restart of ours":             {[]loop.Turned{look(0, false), acted(look(time.Minute, true), diff.ActionRestart, time.Second)}, "0"},
 		"a restart of ours, long since": {[]loop.Turned{look(0, false), acted(look(time.Minute, true), diff.ActionRestart, -time.Hour)}, "1"},
+		"a restart of ours, elsewhere":  {[]loop.Turned{look(0, false), elsewhere}, "1"},
 		"a reload of ours":              {[]loop.Turned{look(0, false), acted(look(time.Minute, true), diff.ActionReload, time.Second)}, "1"},
 	} {
 		m := quiet(t)
