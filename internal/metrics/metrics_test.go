@@ -306,20 +306,3 @@ func TestThePageOfALargeFleetIsBounded(t *testing.T) {
 		t.Errorf("the page has %d bytes", size)
 	}
 }
-
-func BenchmarkThePageOfALargeFleet(b *testing.B) {
-	h := large(b).Handler()
-	for _, encoding := range []string{"identity", "gzip"} {
-		b.Run(encoding, func(b *testing.B) {
-			size := 0
-			for b.Loop() {
-				w, r := httptest.NewRecorder(), httptest.NewRequest("GET", Path, nil)
-				r.Header.Set("Accept-Encoding", encoding)
-				h.ServeHTTP(w, r)
-				size = w.Body.Len()
-			}
-			b.ReportAllocs()
-			b.ReportMetric(float64(size), "bytes")
-		})
-	}
-}
