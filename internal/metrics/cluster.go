@@ -218,11 +218,19 @@ func (c *cluster) countSeals(t loop.Turned) {
 			c.seals++
 		}
 	}
+	for _, r := range t.Results {
+		if takesDown(r.Try) {
+			delete(c.open, r.Step.Node) // the memory forgets what failed once its goal is reached
+		}
+	}
 }
 
 // tookDown says that a start or a restart of ours was begun on a node since then.
 func tookDown(m diff.Memory, node string, since time.Time) bool {
-	return slices.ContainsFunc(m.Tries, func(t diff.Try) bool {
-		return t.Node == node && (t.Action == diff.ActionRestart || t.Action == diff.ActionStart) && !t.At.Before(since)
-	})
+	return slices.ContainsFunc(m.Tries, func(t diff.Try) bool { return t.Node == node && takesDown(t) && !t.At.Before(since) })
+}
+
+// takesDown says that an attempt leaves a Vault sealed, or may.
+func takesDown(t diff.Try) bool {
+	return (t.Action == diff.ActionRestart || t.Action == diff.ActionStart) && t.Outcome != diff.OutcomeStale
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/vaultfleet/reconciler/internal/loop"
+	"github.com/vaultfleet/reconciler/pkg/apply"
 	"github.com/vaultfleet/reconciler/pkg/desired"
 	"github.com/vaultfleet/reconciler/pkg/diff"
 )
@@ -185,20 +186,26 @@ func TestASealThatWeDidNotBringAboutCounts(t *testing.T) {
 	}
 	elsewhere := acted(look(time.Minute, true), diff.ActionRestart, time.Second)
 	elsewhere.Memory.Tries[0].Node = "lab-2"
+	failed := look(0, false)
+	failed.Results = []apply.Result{{Step: diff.Step{Node: "lab-1"}, Try: diff.Try{Node: "lab-1", Action: diff.ActionRestart, Outcome: diff.OutcomeFailed}}}
+	stale := look(0, false)
+	stale.Results = []apply.Result{{Step: diff.Step{Node: "lab-1"}, Try: diff.Try{Node: "lab-1", Action: diff.ActionRestart, Outcome: diff.OutcomeStale}}}
 	silent := look(time.Minute, true)
 	silent.Have[0].Vault = nil
 	for name, c := range map[string]struct {
 		turns []loop.Turned
 		want  string
 	}{
-		"sealed from the first":         {[]loop.Turned{look(0, true), look(time.Minute, true)}, "0"},
-		"sealed once, and seen twice":   {[]loop.Turned{look(0, false), look(time.Minute, true), look(2*time.Minute, true)}, "1"},
-		"sealed twice":                  {[]loop.Turned{look(0, false), look(1, true), look(2, false), look(3, true)}, "2"},
-		"not seen between":              {[]loop.Turned{look(0, false), silent, look(2*time.Minute, true)}, "1"},
-		"a restart of ours":             {[]loop.Turned{look(0, false), acted(look(time.Minute, true), diff.ActionRestart, time.Second)}, "0"},
-		"a restart of ours, long since": {[]loop.Turned{look(0, false), acted(look(time.Minute, true), diff.ActionRestart, -time.Hour)}, "1"},
-		"a restart of ours, elsewhere":  {[]loop.Turned{look(0, false), elsewhere}, "1"},
-		"a reload of ours":              {[]loop.Turned{look(0, false), acted(look(time.Minute, true), diff.ActionReload, time.Second)}, "1"},
+		"sealed from the first":                    {[]loop.Turned{look(0, true), look(time.Minute, true)}, "0"},
+		"sealed once, and seen twice":              {[]loop.Turned{look(0, false), look(time.Minute, true), look(2*time.Minute, true)}, "1"},
+		"sealed twice":                             {[]loop.Turned{look(0, false), look(1, true), look(2, false), look(3, true)}, "2"},
+		"not seen between":                         {[]loop.Turned{look(0, false), silent, look(2*time.Minute, true)}, "1"},
+		"a restart of ours":                        {[]loop.Turned{look(0, false), acted(look(time.Minute, true), diff.ActionRestart, time.Second)}, "0"},
+		"a restart of ours, long since":            {[]loop.Turned{look(0, false), acted(look(time.Minute, true), diff.ActionRestart, -time.Hour)}, "1"},
+		"a restart that failed, and was forgotten": {[]loop.Turned{failed, look(time.Minute, true)}, "0"},
+		"a restart that was not begun":             {[]loop.Turned{stale, look(time.Minute, true)}, "1"},
+		"a restart of ours, elsewhere":             {[]loop.Turned{look(0, false), elsewhere}, "1"},
+		"a reload of ours":                         {[]loop.Turned{look(0, false), acted(look(time.Minute, true), diff.ActionReload, time.Second)}, "1"},
 	} {
 		m := quiet(t)
 		m.Keep([]string{"f"})
