@@ -49,3 +49,26 @@ func TestTheFilesForCICallWhatThereIs(t *testing.T) {
 		t.Errorf("only %v are called", called)
 	}
 }
+
+// What an alert has a person run at night is there, and takes the flag.
+func TestAlertsCallWhatThereIs(t *testing.T) {
+	text, err := os.ReadFile("../../packaging/prometheus/alerts.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := regexp.MustCompile(`reconciler ([a-z]+(?: --[a-z]+)? \{\{ \$labels\.cluster \}\})`).FindAllStringSubmatch(string(text), -1)
+	if len(calls) < 8 {
+		t.Fatalf("only %q are called", calls)
+	}
+	for _, call := range calls {
+		args := strings.Fields(strings.ReplaceAll(call[1], "{{ $labels.cluster }}", "prod"))
+		root := newRoot(&app{stdout: new(bytes.Buffer), stderr: new(bytes.Buffer)})
+		cmd, rest, err := root.Find(args)
+		if err == nil {
+			err = cmd.ParseFlags(rest)
+		}
+		if err != nil || cmd == root {
+			t.Errorf("reconciler %s: %v", call[1], err)
+		}
+	}
+}

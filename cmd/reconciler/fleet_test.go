@@ -43,6 +43,7 @@ func TestFleet(t *testing.T) {
 			"discreet": discreet,
 			"listens":  listens,
 			"hook":     hook_,
+			"gets":     gets,
 			"taken":    taken,
 		},
 	})

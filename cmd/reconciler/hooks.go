@@ -19,7 +19,7 @@ func (k *keeping) hooks(log *slog.Logger) http.Handler {
 				f.hint()
 			}
 		}
-	}, Branches: k.branches(), Pulls: k.pokePulls}, log)
+	}, Branches: k.branches(), Pulls: k.pokePulls, Heard: k.heard}, log)
 }
 
 // pokePulls has every fleet's pull requests looked at.

@@ -17,17 +17,19 @@ import (
 )
 
 // listens has a script's daemon hear webhooks, and poll so seldom that what comes
-// about comes of a hook. Where is in $HOOKS.
+// about comes of a hook. Where is in $HOOKS, and in $HTTP where it tells how it goes.
 func listens(ts *testscript.TestScript, _ bool, _ []string) {
 	s := stageOf(ts)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	ts.Check(err)
-	ts.Setenv("HOOKS", l.Addr().String())
-	ts.Check(l.Close())
+	for _, name := range []string{"HOOKS", "HTTP"} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		ts.Check(err)
+		ts.Setenv(name, l.Addr().String())
+		ts.Check(l.Close())
+	}
 	secret := filepath.Join(s.Dir, "hook.secret")
 	ts.Check(os.WriteFile(secret, []byte("the-secret-of-the-hooks\n"), 0o600))
 	text := strings.Replace(ts.ReadFile(s.Config), "interval: 2s", "interval: 1h", 1)
-	text += fmt.Sprintf("webhook: {listen: %q, secret_file: %s}\n", ts.Getenv("HOOKS"), secret)
+	text += fmt.Sprintf("webhook: {listen: %q, secret_file: %s}\nhttp: {listen: %q}\n", ts.Getenv("HOOKS"), secret, ts.Getenv("HTTP"))
 	ts.Check(os.WriteFile(s.Config, []byte(text), 0o600))
 }
 

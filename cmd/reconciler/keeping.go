@@ -7,9 +7,11 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/vaultfleet/reconciler/internal/daemon"
 	"github.com/vaultfleet/reconciler/internal/loop"
+	"github.com/vaultfleet/reconciler/internal/metrics"
 	"github.com/vaultfleet/reconciler/internal/settings"
 	"github.com/vaultfleet/reconciler/pkg/desired"
 )
@@ -19,10 +21,11 @@ import (
 type keeping struct {
 	*app
 	host
-	world  *world
-	fleets []*following
-	claims *claims
-	post   *post // nil: nobody is told anything
+	world   *world
+	fleets  []*following
+	claims  *claims
+	metrics *metrics.Metrics
+	post    *post // nil: nobody is told anything
 
 	stop  context.CancelFunc
 	ended chan struct{} // closed after the last turn
@@ -33,6 +36,7 @@ type following struct {
 	*keeping
 	branch
 	only    settings.Fleet
+	title   string // among metrics
 	log     *slog.Logger
 	known   *desired.Known
 	news    chan struct{}
@@ -42,24 +46,27 @@ type following struct {
 	begun   map[string]string        // cluster → digest of the spec that it goes on to
 	before  map[string]desired.Fleet // older commits as they were read
 	waits   atomic.Bool              // the commit has not reached every cluster
+	newest  string                   // the commit that the branch stands at
+	dates   map[string]time.Time     // of commits
 }
 
 // prepare opens what settings name, and says everything that is wrong. No repo and
 // no node is contacted.
 func (r *running) prepare(ctx context.Context, h host) (*keeping, []error) {
-	k := &keeping{app: r.app, host: h, claims: newClaims()}
+	k := &keeping{app: r.app, host: h, claims: newClaims(), metrics: r.metrics}
 	followed, err := r.followed(h)
 	if err != nil {
 		return nil, []error{err}
 	}
 	var wrong []error
-	for _, f := range followed {
+	named := titles(followed)
+	for i, f := range followed {
 		b, err := r.openBranch(ctx, h, f)
 		if err != nil {
 			wrong = append(wrong, err)
 			continue
 		}
-		one := &following{keeping: k, branch: b, only: f, log: h.log, known: desired.NewKnown(), news: make(chan struct{}, 1), begun: map[string]string{}, before: map[string]desired.Fleet{}}
+		one := &following{keeping: k, branch: b, only: f, title: named[i], log: h.log, known: desired.NewKnown(), news: make(chan struct{}, 1), begun: map[string]string{}, before: map[string]desired.Fleet{}, dates: map[string]time.Time{}}
 		if len(followed) > 1 {
 			one.log = h.log.With("fleet", f.Words())
 		}
@@ -124,6 +131,7 @@ func (f *following) ports(with daemon.Ports) daemon.Ports {
 	with.Release = f.release
 	with.Wait = daemon.Wait
 	with.News = f.news
+	with.Polled = f.polled
 	told := also(with.Seen, f.history.Of(f.only.Words()))
 	with.Seen = func(t loop.Turned) {
 		told(t)
@@ -165,6 +173,7 @@ func (f *following) read(ctx context.Context, commit string) (daemon.Wants, erro
 	f.waits.Store(travelling(whole))
 	f.answers.follow(commit, fleet.Fleet, whole)
 	f.tells.follow(fleet.source, whole)
+	f.counts(commit, whole, broken)
 	if before == nil || *before != commit {
 		f.refused(commit, fleetErrors(fleet.Fleet), whole, broken)
 	}

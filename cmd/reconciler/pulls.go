@@ -32,9 +32,10 @@ import (
 // pulls answers the pull requests of one fleet; nil answers none.
 type pulls struct {
 	*review.Reviewer
-	every time.Duration
-	log   *slog.Logger
-	news  chan struct{}
+	every     time.Duration
+	log       *slog.Logger
+	news      chan struct{}
+	recovered func() // hears of a panic
 
 	mu     sync.Mutex
 	commit string // in force
@@ -62,7 +63,7 @@ func (f *following) answering() (*pulls, error) {
 		suffix += " [" + strings.Join(f.only.Clusters, " ") + "]"
 	}
 	known := desired.NewKnown() // most clusters are those of the branch, whatever is proposed
-	p := &pulls{every: f.only.Interval, log: f.log, news: make(chan struct{}, 1), seen: map[string]review.Seen{}}
+	p := &pulls{every: f.only.Interval, log: f.log, news: make(chan struct{}, 1), recovered: f.metrics.Recovered, seen: map[string]review.Seen{}}
 	p.Reviewer = review.New(review.Ports{
 		Forge: client, InForce: p.inForce, Seen: p.last, Now: time.Now,
 		Propose: func(ctx context.Context, base, head string) (review.Change, error) {
@@ -74,6 +75,7 @@ func (f *following) answering() (*pulls, error) {
 			return f.judged(fleet.Fleet), err
 		},
 		Hold: f.holdBy, Resume: f.resumeBy,
+		Compared: func(o review.Outcome) { f.metrics.Proposal(string(o)) },
 	}, review.Options{
 		Branch: f.only.Branch, Identity: f.only.Path + " " + strings.Join(f.only.Clusters, " ") + " " + f.cluster, Suffix: suffix, Forks: at.Forks,
 		Keeps:     func(cluster string) bool { return f.only.Keeps(cluster) && f.matches(cluster) },
@@ -175,7 +177,7 @@ func (p *pulls) run(ctx context.Context) {
 	}
 	failures, told := 0, ""
 	for {
-		err := caughtReview(func() error { return p.Turn(ctx) })
+		err := p.caught(func() error { return p.Turn(ctx) })
 		if ctx.Err() != nil {
 			return
 		}
@@ -213,11 +215,12 @@ func (p *pulls) tell(told string, err error, wait time.Duration) string {
 	return err.Error()
 }
 
-// caughtReview turns a panic into an error: what a pull request is made of was
+// caught turns a panic into an error: what a pull request is made of was
 // written by anybody, and a defect of ours must not end the daemon.
-func caughtReview(do func() error) (err error) {
+func (p *pulls) caught(do func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
+			p.recovered()
 			err = fmt.Errorf("answer the pull requests: a defect of reconciler, please report it: %v", v)
 		}
 	}()

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/vaultfleet/reconciler/internal/lease"
+	"github.com/vaultfleet/reconciler/internal/metrics"
 	"github.com/vaultfleet/reconciler/internal/report"
 )
 
@@ -38,7 +39,8 @@ type running struct {
 	once   bool
 	format string
 
-	here host
+	here    host
+	metrics *metrics.Metrics // of the daemon
 }
 
 func (r *running) run(ctx context.Context) error {

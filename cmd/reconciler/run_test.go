@@ -65,6 +65,7 @@ func TestRun(t *testing.T) {
 			"ends":    ends,
 			"hears":   hears,
 			"gets":    gets,
+			"lacks":   lacks,
 			"fill":    fill,
 		},
 	})
@@ -147,6 +148,18 @@ func gets(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s%s does not answer %s %s, but %s", args[0], args[1], args[2], args[3], last)
+}
+
+// lacks says that a page does not hold something: lacks ADDRESS PATH PATTERN
+func lacks(ts *testscript.TestScript, _ bool, args []string) {
+	answer, err := http.Get("http://" + args[0] + args[1])
+	ts.Check(err)
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	ts.Check(err)
+	if found := regexp.MustCompile("(?m)^.*(?:" + args[2] + ").*$").Find(body); found != nil {
+		ts.Fatalf("%s%s holds %s", args[0], args[1], found)
+	}
 }
 
 // fill copies a file with the variables of the script put in: fill FROM TO

@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/vaultfleet/reconciler/internal/daemon"
 	"github.com/vaultfleet/reconciler/internal/health"
 	"github.com/vaultfleet/reconciler/internal/hook"
+	"github.com/vaultfleet/reconciler/internal/loop"
+	"github.com/vaultfleet/reconciler/internal/metrics"
 	"github.com/vaultfleet/reconciler/internal/notify"
 	"github.com/vaultfleet/reconciler/internal/sdnotify"
 	"github.com/vaultfleet/reconciler/internal/settings"
@@ -42,6 +45,7 @@ func (r *running) stand(ctx context.Context) error {
 	signal.Notify(again, syscall.SIGHUP)
 	defer signal.Stop(again)
 	s := &standing{running: r, places: daemon.NewPlaces(), pulse: daemon.NewPulse(), board: newBoard(), manager: sdnotify.New(r.here.log)}
+	r.metrics = metrics.New(metrics.Ports{Version: version(), Late: s.late, Log: r.here.log})
 	next, wrong := s.make(ctx, r.here)
 	if len(wrong) > 0 {
 		for _, err := range wrong[:len(wrong)-1] {
@@ -55,12 +59,11 @@ func (r *running) stand(ctx context.Context) error {
 	told := s.tellsEnd(ctx)
 	s.turnTo(ctx, next)
 	beside, end := context.WithCancel(context.WithoutCancel(ctx))
-	late := func() []string { return s.pulse.Late(time.Now()) }
-	go s.manager.Watch(beside, late)
+	go s.manager.Watch(beside, s.late)
 	s.wait(ctx, again)
 	<-told
 	s.manager.Stopping()
-	go s.manager.Extend(beside, late)
+	go s.manager.Extend(beside, s.late)
 	s.close()
 	end()
 	r.here.log.Info("ended")
@@ -69,6 +72,15 @@ func (r *running) stand(ctx context.Context) error {
 		return nil
 	}
 	return context.Cause(ctx)
+}
+
+// late are the loops that should have been heard of.
+func (s *standing) late() []string { return s.pulse.Late(time.Now()) }
+
+// seen takes a turn of any cluster.
+func (s *standing) seen(t loop.Turned) {
+	s.board.seen(t)
+	s.metrics.Turned(t)
 }
 
 // tellsEnd says once that the daemon is about to end.
@@ -131,9 +143,11 @@ func (s *standing) readAgain(ctx context.Context) {
 		log.Error("wrong in reconciler.yaml", attrs...)
 	}
 	if len(wrong) > 0 {
+		s.metrics.Reloaded(false)
 		log.Error("reconciler.yaml is not taken: the settings that were read before stay in force", "file", h.settings.File, "errors", len(wrong))
 		return
 	}
+	s.metrics.Reloaded(true)
 	log.Info("reconciler.yaml is taken", "file", h.settings.File, "fleets", len(next.fleets))
 	s.here = h
 	h.history.SetKeep(h.settings.History.Keep)
@@ -232,7 +246,8 @@ func (s *standing) turnTo(ctx context.Context, next *made) {
 	s.board.forget()
 	s.post = next.post
 	s.post.use(next.sinks, log)
-	next.begin(ctx, daemon.Ports{Seen: s.board.seen, Places: s.places, Pulse: s.pulse})
+	s.metrics.Keep(next.titles())
+	next.begin(ctx, daemon.Ports{Seen: s.seen, Event: s.metrics.Event, Recovered: s.metrics.Recovered, Places: s.places, Pulse: s.pulse})
 	s.now = next.keeping
 	oldHooks, oldHealth := s.hooks, s.health
 	s.hooks, s.health = next.hooks, next.health
@@ -243,9 +258,9 @@ func (s *standing) turnTo(ctx context.Context, next *made) {
 		}
 	}
 	if s.health != nil {
-		s.health.answer(health.New(health.Ports{Late: func() []string { return s.pulse.Late(time.Now()) }, Waiting: next.waiting}), log, "nobody is told over http any more how it goes")
+		s.health.answer(s.pages(next.waiting), log, "nobody is told over http any more how it goes")
 		if s.health != oldHealth {
-			log.Info("telling how it goes over http", "listen", s.health.address, "paths", health.Healthz+" "+health.Readyz)
+			log.Info("telling how it goes over http", "listen", s.health.address, "paths", strings.Join([]string{health.Healthz, health.Readyz, metrics.Path}, " "))
 		}
 	}
 	if oldHooks != s.hooks {

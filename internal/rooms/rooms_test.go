@@ -71,7 +71,7 @@ func mayImport() map[string][]string {
 		"internal/news":     {"internal/report", "pkg/diff"},
 		"internal/notify":   {"internal/forge", "internal/outbound", "internal/secret", "internal/lease/flock", "internal/store/durable"}, // its texts come finished
 		"internal/web":      {"internal/report"},
-		"internal/metrics":  {"internal/report"},
+		"internal/metrics":  {"internal/loop", "pkg/actual", "pkg/diff", "pkg/apply"},
 
 		"internal/sim":   {"internal/loop", "pkg/desired", "pkg/actual", "pkg/diff", "pkg/apply"},
 		"internal/embed": {},
