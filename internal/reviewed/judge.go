@@ -91,7 +91,7 @@ func (j *Judge) judge(ctx context.Context, commit string, parents []string) erro
 	if first != nil {
 		return first
 	}
-	return refuse(mergeIt, "no pull request is known whose merge it is: it was pushed, made in the forge's editor, or is one of several that a rebase made")
+	return refuse("if the forge merged it a moment ago, it says so at the next poll; otherwise "+mergeIt, "no pull request is known whose merge it is: it was pushed, made in the forge's editor, or is one of several that a rebase made")
 }
 
 // maxPulls caps how many pull requests of one commit are asked about.
