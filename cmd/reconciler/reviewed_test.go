@@ -360,3 +360,26 @@ func TestOnlyReviewedMergesOfTheForgeAreFollowed(t *testing.T) {
 		})
 	}
 }
+
+// TestTheKeyOfAForgeIsReadAtTheStart, and not at the first commit.
+func TestTheKeyOfAForgeIsReadAtTheStart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, text := range map[string]string{"token": "of-the-bot\n", "known_hosts": "", "web-flow.gpg": "<html>Not found</html>\n", "reconciler.yaml": `fleets:
+  - repo: /srv/fleet.git
+    forge: {kind: gitea, url: "https://git.internal", project: acme/fleet, token_file: token}
+    signatures: {policy: forge, forge_keys: [web-flow.gpg], reviewers: [ada]}
+trust: {known_hosts: known_hosts}
+state: state
+`} {
+		check(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	s, problems := settings.Load(filepath.Join(dir, "reconciler.yaml"))
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	_, err := (&app{}).openBranch(t.Context(), host{settings: s}, s.Fleets[0])
+	if err == nil || !strings.Contains(err.Error(), "web-flow.gpg: line 1: it is neither armored") {
+		t.Errorf("%v", err)
+	}
+}

@@ -91,7 +91,7 @@ func (j *Judge) judge(ctx context.Context, commit string, parents []string) erro
 	if first != nil {
 		return first
 	}
-	return refuse(mergeIt, "no pull request is known whose merge it is: it was pushed, made in the forge's editor, or is one of several that a rebase made")
+	return refuse("if the forge merged it a moment ago, it says so at the next poll; otherwise "+mergeIt, "no pull request is known whose merge it is: it was pushed, made in the forge's editor, or is one of several that a rebase made")
 }
 
 // maxPulls caps how many pull requests of one commit are asked about.
@@ -108,6 +108,8 @@ func (j *Judge) merged(ctx context.Context, commit string, parents []string, lis
 		return refuse(mergeIt, "the forge says two things of pull request %d", p.Number)
 	case !p.Merged || p.Open:
 		return refuse(mergeIt, "pull request %d is not merged", p.Number)
+	case p.Author == "": // an account that is gone
+		return refuse(mergeIt, "who wrote pull request %d is not known any more, nor so which approval is not the author's own", p.Number)
 	case p.BaseRef != j.Branch:
 		return refuse(mergeIt, "it is the merge of pull request %d, which was not to go into %s", p.Number, j.Branch)
 	case p.MergedCommit != commit:

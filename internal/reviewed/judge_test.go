@@ -31,6 +31,7 @@ func object(parents ...string) []byte {
 type world struct {
 	forge.Client
 	fails map[string]error // by what is asked
+	spoil func(p *forge.Pull)
 	asked []string
 	now   time.Time
 }
@@ -41,7 +42,11 @@ func (w *world) ask(what string) error {
 }
 
 func (w *world) pull() forge.Pull {
-	return forge.Pull{Number: 7, Author: "ada", Head: id("head"), BaseRef: "main", MergedCommit: id("merge"), Merged: true}
+	p := forge.Pull{Number: 7, Author: "ada", Head: id("head"), BaseRef: "main", MergedCommit: id("merge"), Merged: true}
+	if w.spoil != nil {
+		w.spoil(&p)
+	}
+	return p
 }
 
 func (w *world) PullsOf(context.Context, string) ([]forge.Pull, error) {
@@ -115,6 +120,22 @@ func TestABusyForgeIsLeftAlone(t *testing.T) {
 	w.fails, w.now = nil, w.now.Add(time.Second)
 	if err := verify(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAPullRequestThatIsNotToldOfWholeCountsForNothing(t *testing.T) {
+	for want, spoil := range map[string]func(p *forge.Pull){
+		"is not known any more":         func(p *forge.Pull) { p.Author = "" },
+		"is not merged":                 func(p *forge.Pull) { p.Open = true },
+		"which was not to go into main": func(p *forge.Pull) { p.BaseRef = "main2" },
+		"it is not the commit that":     func(p *forge.Pull) { p.MergedCommit = "" },
+		"and the head of pull request":  func(p *forge.Pull) { p.Head = id("other") },
+	} {
+		w := &world{spoil: spoil}
+		err := w.judge().Verify(t.Context(), id("merge"), object("base", "head"))
+		if !errors.As(err, new(*reviewed.RefusedError)) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
 	}
 }
 
