@@ -21,6 +21,7 @@ import (
 	"github.com/vaultfleet/reconciler/internal/review"
 	"github.com/vaultfleet/reconciler/internal/secret"
 	"github.com/vaultfleet/reconciler/internal/settings"
+	"github.com/vaultfleet/reconciler/internal/store"
 	"github.com/vaultfleet/reconciler/pkg/desired"
 	"github.com/vaultfleet/reconciler/pkg/diff"
 )
@@ -75,6 +76,7 @@ func (f *following) answering() (*pulls, error) {
 			return f.judged(fleet.Fleet), err
 		},
 		Hold: f.holdBy, Resume: f.resumeBy,
+		Approve: f.approveBy, Withdraw: f.withdrawBy,
 		Compared: func(o review.Outcome) { f.metrics.Proposal(string(o)) },
 	}, review.Options{
 		Branch: f.only.Branch, Identity: f.only.Path + " " + strings.Join(f.only.Clusters, " ") + " " + f.cluster, Suffix: suffix, Forks: at.Forks,
@@ -265,6 +267,21 @@ func (f *following) propose(ctx context.Context, base, head string, known *desir
 // holdBy is hold as somebody asks for it on the forge.
 func (f *following) holdBy(ctx context.Context, cluster, by, reason string) error {
 	return spoken{f.world.store, f.history}.Grant(ctx, cluster, diff.Leave{Kind: diff.LeaveHold, By: by, Reason: reason, At: time.Now().UTC()})
+}
+
+// approveBy is approve as somebody asks for it on the forge, of what a merge would give.
+func (f *following) approveBy(ctx context.Context, a review.Allowance) error {
+	leave := diff.Leave{Kind: diff.LeaveApproval, By: a.By, At: time.Now().UTC(), Digest: a.Digest, Covers: a.Covers}
+	return spoken{f.world.store, f.history}.Grant(ctx, a.Cluster, leave)
+}
+
+// withdrawBy takes an approval back that a review stood for.
+func (f *following) withdrawBy(ctx context.Context, a review.Allowance) error {
+	err := spoken{f.world.store, f.history}.Lift(ctx, a.Cluster, diff.Leave{Kind: diff.LeaveApproval, By: a.By, At: time.Now().UTC(), Digest: a.Digest})
+	if errors.Is(err, store.ErrNoLeave) {
+		return nil
+	}
+	return err
 }
 
 // resumeBy is resume as somebody asks for it on the forge.

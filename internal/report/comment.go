@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/vaultfleet/reconciler/pkg/desired"
+	"github.com/vaultfleet/reconciler/pkg/diff"
 )
 
 // detail is how much of a proposal a comment shows. What is too long for a forge
@@ -147,10 +148,30 @@ func (c *comment) warn(one Proposed) {
 		c.line("> **%s** Reverting does not undo this: an older Vault does not read what a newer one has written.", Escape(one.Name))
 		c.line("")
 	}
+	c.asked(one)
 	if len(one.Strange) > 0 {
 		c.line("> [!NOTE]")
 		c.line("> **%s** Not looked at: %s. Where it is reached comes from this pull request, and nothing connects there before the merge.",
 			Escape(one.Name), Escape(strings.Join(one.Strange, ", ")))
+		c.line("")
+	}
+}
+
+// asked says what was asked to be waited for before anything begins, and who allowed it.
+func (c *comment) asked(one Proposed) {
+	for _, w := range one.expected().Plan.Waits {
+		if w.Reason != diff.WaitWindow && w.Reason != diff.WaitFreeze && w.Reason != diff.WaitApproval {
+			continue
+		}
+		until := ""
+		if !w.Until.IsZero() {
+			until = ", until " + w.Until.UTC().Format("2006-01-02 15:04 UTC")
+		}
+		c.line("⏳ **%s** %s", Escape(one.Name), Escape(about(w.Reason, w.Node)+w.Detail+until))
+		c.line("")
+	}
+	for _, a := range approvals(one.expected()) {
+		c.line("✅ **%s** approved %s", Escape(one.Name), Escape(a))
 		c.line("")
 	}
 }

@@ -17,7 +17,7 @@ import (
 // Who may say it is asked of the forge, and never taken from a payload: plan and
 // hold are for those who may write to the repo, because both only make things
 // safer; resume lets the reconciler act again, and is for the teams that
-// reconciler.yaml names for the cluster.
+// reconciler.yaml names for the cluster, and so is approve.
 
 const (
 	prefix      = "/reconciler"
@@ -64,7 +64,7 @@ func short(s string, runes int) string {
 }
 
 // hear does what new comments ask for.
-func (r *Reviewer) hear(ctx context.Context, k *known, me string, p forge.Pull, comments []forge.Comment) error {
+func (r *Reviewer) hear(ctx context.Context, k *known, me string, p forge.Pull, proposal report.Proposal, comments []forge.Comment) error {
 	done := 0
 	k.heard = max(k.heard, k.note.Heard)
 	for _, c := range comments {
@@ -74,7 +74,7 @@ func (r *Reviewer) hear(ctx context.Context, k *known, me string, p forge.Pull, 
 		asked, ok := parse(c.Body)
 		if ok && c.Author != me && !c.Bot && !c.Edited && done < maxCommands && r.Now().Sub(c.Created) < fresh {
 			done++
-			words, did, err := r.obey(ctx, p, c.Author, asked)
+			words, did, err := r.obey(ctx, k, p, proposal, c.Author, asked)
 			switch {
 			case err != nil && isBusy(err):
 				return fmt.Errorf("the command of comment %d: %w", c.ID, err)
@@ -100,8 +100,8 @@ func (r *Reviewer) hear(ctx context.Context, k *known, me string, p forge.Pull, 
 
 // obey does one command, and says what became of it; an error is of the world and
 // not of who asked.
-func (r *Reviewer) obey(ctx context.Context, p forge.Pull, who string, c command) (words string, did bool, err error) {
-	const help = "write /reconciler plan, /reconciler hold CLUSTER WHY, or /reconciler resume CLUSTER WHY"
+func (r *Reviewer) obey(ctx context.Context, k *known, p forge.Pull, proposal report.Proposal, who string, c command) (words string, did bool, err error) {
+	const help = "write /reconciler plan, /reconciler hold CLUSTER WHY, /reconciler resume CLUSTER WHY, or /reconciler approve HEAD"
 	may, err := r.Forge.MayWrite(ctx, who)
 	if errors.Is(err, forge.ErrForbidden) {
 		return "the reconciler's account may not ask the forge who may write here, so nobody is heard", false, nil
@@ -115,6 +115,8 @@ func (r *Reviewer) obey(ctx context.Context, p forge.Pull, who string, c command
 	switch c.verb {
 	case "plan":
 		return "planned anew", true, nil // as everything that is heard is
+	case "approve":
+		return r.approve(ctx, k, p, proposal, who, c)
 	case "hold", "resume":
 	default:
 		return help, false, nil
@@ -129,23 +131,11 @@ func (r *Reviewer) obey(ctx context.Context, p forge.Pull, who string, c command
 		}
 		return "held, until /reconciler resume " + c.cluster, true, r.Hold(ctx, c.cluster, by, c.reason)
 	}
-	teams := r.Operators(c.cluster)
-	if len(teams) == 0 {
-		return "reconciler.yaml names nobody who may resume " + c.cluster + " by a comment (forge.operators)", false, nil
+	may, why, err := r.operates(ctx, who, c.cluster)
+	if err != nil || !may {
+		return why, false, err
 	}
-	for _, team := range teams {
-		in, err := r.Forge.InTeam(ctx, who, team)
-		if errors.Is(err, forge.ErrForbidden) || errors.Is(err, forge.ErrNotFound) {
-			return "the reconciler's account cannot see who is in " + team, false, nil
-		}
-		if err != nil {
-			return "", false, err
-		}
-		if in {
-			return "resumed", true, r.Resume(ctx, c.cluster, by, c.reason)
-		}
-	}
-	return "only " + strings.Join(teams, ", ") + " may resume " + c.cluster, false, nil
+	return "resumed", true, r.Resume(ctx, c.cluster, by, c.reason)
 }
 
 // has says that the fleet in force has a cluster that is kept here.

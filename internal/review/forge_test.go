@@ -35,6 +35,8 @@ type forgery struct {
 	queue    []string // commits
 	writers  []string
 	team     []string
+	reviewed []forge.Review
+	asked    int // how often reviews were
 	last     int64
 	writes   int // comments written and edited, statuses set
 	reads    int
@@ -240,6 +242,11 @@ func (f *forgery) InTeam(_ context.Context, user, team string) (bool, error) {
 	return team == "acme/vault-ops" && slices.Contains(f.team, user), f.err
 }
 
+func (f *forgery) Reviews(context.Context, int) ([]forge.Review, error) {
+	f.asked++
+	return f.reviewed, f.err
+}
+
 func (f *forgery) reviewer() *Reviewer {
 	return New(Ports{
 		Forge:   f,
@@ -265,6 +272,20 @@ func (f *forgery) reviewer() *Reviewer {
 		},
 		Resume: func(_ context.Context, cluster, by, reason string) error {
 			f.held = append(f.held, "resume "+cluster+" by "+by+": "+reason)
+			return nil
+		},
+		Approve: func(_ context.Context, a Allowance) error {
+			f.held = append(f.held, "approve "+a.Cluster+" by "+a.By)
+			s := f.seen[a.Cluster]
+			s.Memory.Leaves = append(slices.Clone(s.Memory.Leaves), diff.Leave{Kind: diff.LeaveApproval, By: a.By, Digest: a.Digest, Covers: a.Covers, At: f.now})
+			f.seen[a.Cluster] = s
+			return nil
+		},
+		Withdraw: func(_ context.Context, a Allowance) error {
+			f.held = append(f.held, "withdraw "+a.Cluster+" of "+a.By)
+			s := f.seen[a.Cluster]
+			s.Memory.Leaves = slices.DeleteFunc(slices.Clone(s.Memory.Leaves), func(l diff.Leave) bool { return l.Digest == a.Digest && l.By == a.By })
+			f.seen[a.Cluster] = s
 			return nil
 		},
 		Now: func() time.Time { return f.now },

@@ -56,7 +56,9 @@ type Ports struct {
 	At func(ctx context.Context, commit string) (desired.Fleet, error)
 	// Hold and Resume are the words of a person, as the commands of these names are.
 	Hold, Resume func(ctx context.Context, cluster, by, reason string) error
-	Now          func() time.Time
+	// Approve and Withdraw are an approval, and the end of one that somebody gave.
+	Approve, Withdraw func(ctx context.Context, a Allowance) error
+	Now               func() time.Time
 	// Compared hears what became of every reading of a pull request; nil: nobody does.
 	Compared func(Outcome)
 }
@@ -229,9 +231,15 @@ func (r *Reviewer) answer(ctx context.Context, me string, p forge.Pull, base str
 		return r.status(ctx, k, p.Head, stateOf(proposal), proposal.Words())
 	}
 	if !k.read || !k.updated.Equal(p.Updated) {
-		if err := r.look(ctx, k, me, p); err != nil {
+		if err := r.look(ctx, k, me, p, proposal); err != nil {
 			return err
 		}
+		if err := r.reviews(ctx, k, p, proposal); err != nil {
+			return err
+		}
+	}
+	if err := r.outgrown(ctx, k, p, proposal); err != nil {
+		return err
 	}
 	if err := r.write(ctx, k, p, proposal); err != nil {
 		return err
@@ -313,7 +321,7 @@ func stateOf(p report.Proposal) forge.State {
 }
 
 // look finds our comment and hears the commands that came since.
-func (r *Reviewer) look(ctx context.Context, k *known, me string, p forge.Pull) error {
+func (r *Reviewer) look(ctx context.Context, k *known, me string, p forge.Pull, proposal report.Proposal) error {
 	comments, err := r.Forge.Comments(ctx, p.Number)
 	if err != nil {
 		return fmt.Errorf("read its comments: %w", err)
@@ -325,7 +333,7 @@ func (r *Reviewer) look(ctx context.Context, k *known, me string, p forge.Pull) 
 		k.id, k.body, k.note = 0, "", note{}
 	}
 	k.read = true
-	return r.hear(ctx, k, me, p, comments)
+	return r.hear(ctx, k, me, p, proposal, comments)
 }
 
 // write edits our comment where it says something else than it should, and makes
@@ -354,6 +362,9 @@ func (r *Reviewer) write(ctx context.Context, k *known, p forge.Pull, proposal r
 		return ErrMoved
 	}
 	below := report.Footer(proposal) + "\n" + answers(n.Answers)
+	if k.unapproved(proposal) {
+		below = asks(p.Head) + below
+	}
 	err = r.put(ctx, k, p.Number, compose(marker(r.Identity), n, "", plan, below+history(n.Earlier)), n)
 	if long, ok := errors.AsType[*forge.TooLongError](err); ok { // with less of it
 		plan = report.Comment(proposal, min(r.Most, long.MaxBody)/2)
@@ -365,7 +376,7 @@ func (r *Reviewer) write(ctx context.Context, k *known, p forge.Pull, proposal r
 // saysAll says that a comment tells what a note does.
 func saysAll(body string, n note) bool {
 	told, _ := read(body)
-	return told.Print == n.Print && told.Head == n.Head && told.Base == n.Base && slices.Equal(told.Answers, n.Answers)
+	return told.Print == n.Print && told.Head == n.Head && told.Base == n.Base && told.Outgrown == n.Outgrown && slices.Equal(told.Answers, n.Answers)
 }
 
 // put writes a comment: ours is edited, and made where there is none.

@@ -41,6 +41,7 @@ type note struct {
 	Earlier  []earlier         `json:"earlier,omitempty"`  // plans of this pull request, the newest first
 	Heard    int64             `json:"heard,omitempty"`    // the last comment that was read for commands
 	Answers  []string          `json:"answers,omitempty"`  // to the last commands, for people
+	Outgrown string            `json:"outgrown,omitempty"` // of what was last said to be more than was approved
 	Merged   string            `json:"merged,omitempty"`   // commit whose rollout is told
 	Began    time.Time         `json:"began,omitzero"`     // when it was first told
 	Over     bool              `json:"over,omitempty"`     // nothing more will be told

@@ -177,12 +177,12 @@ func fold(m diff.Memory, r record) (_ diff.Memory, why string) {
 	return m, fmt.Sprintf("a record of kind %q is not understood: perhaps a newer release of reconciler wrote it", r.Kind)
 }
 
-// others are the leaves of another kind or node than l: a cluster or node has
-// one leave of a kind.
+// others are the leaves of another kind or node than l, or of another spec where l is of
+// one: a cluster or node has one leave of a kind, and an approval for each spec.
 func others(leaves []diff.Leave, l diff.Leave) []diff.Leave {
 	var kept []diff.Leave
 	for _, x := range leaves {
-		if x.Kind != l.Kind || x.Node != l.Node {
+		if x.Kind != l.Kind || x.Node != l.Node || l.Digest != "" && x.Digest != l.Digest {
 			kept = append(kept, x)
 		}
 	}

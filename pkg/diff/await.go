@@ -43,6 +43,13 @@ func (p Plan) Covers() []Cover {
 	return covers
 }
 
+// Beyond is what a plan does to nodes that these do not cover.
+func (p Plan) Beyond(covered []Cover) []Cover {
+	return slices.DeleteFunc(p.Covers(), func(c Cover) bool {
+		return slices.ContainsFunc(covered, func(x Cover) bool { return x.Node == c.Node && rank(c.Effect) <= rank(x.Effect) })
+	})
+}
+
 // class is an effect without what depends on who happens to lead.
 func class(e Effect) Effect {
 	switch e {
@@ -67,6 +74,10 @@ const (
 	restartTakes = 2 * time.Minute
 	reloadTakes  = 30 * time.Second
 )
+
+// keepsApproval is how long an approval counts of which nothing came: of a pull request
+// that was never merged, for example.
+const keepsApproval = 30 * 24 * time.Hour
 
 // takes is how long all of a plan is expected to take.
 func (p Plan) takes(pause time.Duration) (all time.Duration) {

@@ -49,6 +49,7 @@ func Remember(m Memory, want desired.Cluster, have []actual.Node, now time.Time)
 	}
 	m.Leaves = slices.DeleteFunc(slices.Clone(m.Leaves), func(l Leave) bool {
 		used := l.Kind == LeaveInit && m.Birth.Phase != BirthNone && m.Birth.Phase != BirthIntent
+		used = used || l.Kind == LeaveApproval && now.Sub(l.At) > keepsApproval
 		return used || (!l.Until.IsZero() && !now.Before(l.Until))
 	})
 	slices.SortFunc(m.Members, func(a, b Member) int { return cmp.Compare(a.Name, b.Name) })
@@ -92,7 +93,9 @@ func (m Memory) Converged(want desired.Cluster, commit string, now time.Time) Me
 		return m
 	}
 	m.Tries = m.lastStarts()
-	m.Leaves = slices.DeleteFunc(slices.Clone(m.Leaves), func(l Leave) bool { return l.Kind == LeaveApproval }) // it was of what is done now
+	m.Leaves = slices.DeleteFunc(slices.Clone(m.Leaves), func(l Leave) bool {
+		return l.Kind == LeaveApproval && l.Digest == want.Digest // it was of what is done now
+	})
 	m.Secrets = m.wantedSecrets(want)
 	good := Standing{Cluster: want.Name, Commit: commit, Digest: want.Digest, Since: now, First: now}
 	if m.Good.Digest == want.Digest { // a commit that wants the same begins nothing anew
