@@ -153,31 +153,29 @@ func (h *History) Close() {
 	<-h.ended
 }
 
-// pruneEvery is how often old rows are looked for.
-const pruneEvery = 24 * time.Hour
-
 func (h *History) write() {
 	defer close(h.ended)
 	ctx := context.Background() // a turn that was heard is written, whoever ends
 	beat := time.NewTicker(time.Hour)
 	defer beat.Stop()
+	always := make(chan struct{})
+	close(always)
+	var more <-chan struct{} // always, while there is more to delete
 	for {
 		select {
-		case what, more := <-h.todo:
-			if !more {
+		case what, open := <-h.todo:
+			if !open {
 				h.shut()
 				return
 			}
 			h.one(ctx, what)
+		case <-more:
 		case <-beat.C:
 		}
-		if now := time.Now(); h.db != nil && now.Sub(h.pruned) > pruneEvery {
-			h.pruned = now
-			if err := h.prune(ctx, now); err != nil {
-				h.mu.Lock()
-				h.hear(fmt.Errorf("delete from %s what is older than is kept: %w", h.file, err))
-				h.mu.Unlock()
-			}
+		if h.prune(ctx, more != nil, time.Now()) {
+			more = always
+		} else {
+			more = nil
 		}
 	}
 }
