@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/vaultfleet/reconciler/internal/loop"
+	"github.com/vaultfleet/reconciler/internal/history"
 	"github.com/vaultfleet/reconciler/internal/report"
 	"github.com/vaultfleet/reconciler/pkg/desired"
 )
@@ -46,7 +46,8 @@ type applying struct {
 	parallel int
 	saved    string // file of a saved plan; empty: none
 
-	written  func(loop.Turned) // into the history
+	history  *history.History // nil: what is done is not written down
+	named    string           // the fleet, in it
 	progress *report.Progress
 	command  string // that goes on where this one stopped
 }
@@ -112,7 +113,7 @@ func (r *applying) applyAll(ctx context.Context, w *world, chosen []choice, limi
 		if i > 0 && r.output != "json" {
 			fmt.Fprintln(r.stdout)
 		}
-		r.written = w.history.Of(fleetOf(c.opened))
+		r.history, r.named = w.history, fleetOf(c.opened)
 		if ends[i] = r.apply(ctx, w, c.source, c.whole, c.broken, limits); ctx.Err() != nil {
 			break
 		}

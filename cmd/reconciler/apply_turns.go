@@ -44,7 +44,7 @@ func (r *applying) bring(ctx context.Context, ports loop.Ports, spec loop.Spec, 
 	last := loop.Converge(ctx, ports, spec, func(t loop.Turned) {
 		results = append(results, t.Results...)
 		if ctx.Err() == nil || len(t.Results) > 0 { // else the look was cut short, and tells nothing
-			r.written(t)
+			r.history.Of(r.named)(t)
 		}
 		if !r.quiet {
 			r.progress.Tell(time.Now(), name, waiting(t.Plan))

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -42,8 +43,10 @@ type History struct {
 	todo  chan any // a record, a said, or an [Episode]
 	ended chan struct{}
 
-	db     *sql.DB   // of the one goroutine that writes; nil: not open
-	pruned time.Time // so is this
+	// Of the one goroutine that writes:
+	db     *sql.DB     // nil: not open
+	opened os.FileInfo // the file of db
+	pruned time.Time
 }
 
 // Open begins a history of a state folder. It returns at once and cannot fail: what
@@ -150,31 +153,29 @@ func (h *History) Close() {
 	<-h.ended
 }
 
-// pruneEvery is how often old rows are looked for.
-const pruneEvery = 24 * time.Hour
-
 func (h *History) write() {
 	defer close(h.ended)
 	ctx := context.Background() // a turn that was heard is written, whoever ends
 	beat := time.NewTicker(time.Hour)
 	defer beat.Stop()
+	always := make(chan struct{})
+	close(always)
+	var more <-chan struct{} // always, while there is more to delete
 	for {
 		select {
-		case what, more := <-h.todo:
-			if !more {
+		case what, open := <-h.todo:
+			if !open {
 				h.shut()
 				return
 			}
 			h.one(ctx, what)
+		case <-more:
 		case <-beat.C:
 		}
-		if now := time.Now(); h.db != nil && now.Sub(h.pruned) > pruneEvery {
-			h.pruned = now
-			if err := h.prune(ctx, now); err != nil {
-				h.mu.Lock()
-				h.hear(fmt.Errorf("delete from %s what is older than is kept: %w", h.file, err))
-				h.mu.Unlock()
-			}
+		if h.prune(ctx, more != nil, time.Now()) {
+			more = always
+		} else {
+			more = nil
 		}
 	}
 }
@@ -204,13 +205,26 @@ func (h *History) one(ctx context.Context, what any) {
 	}
 }
 
-func (h *History) put(ctx context.Context, what any) error {
+// put writes one thing into the file that has the name now: the one that was
+// opened may have been deleted, or set aside by another process. A defect of ours in
+// it must not end the turns.
+func (h *History) put(ctx context.Context, what any) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("a defect of reconciler, please report it: %v", p)
+		}
+	}()
+	if named, err := os.Stat(h.file); h.db != nil && (err != nil || !os.SameFile(named, h.opened)) {
+		h.shut()
+		h.forget()
+	}
 	if h.db == nil {
-		db, err := openFile(ctx, h.file)
-		if err != nil {
+		if h.db, err = openFile(ctx, h.file); err != nil {
 			return err
 		}
-		h.db = db
+		if h.opened, err = os.Stat(h.file); err != nil {
+			return err
+		}
 	}
 	return h.transact(ctx, what)
 }

@@ -366,6 +366,37 @@ func TestADamagedFileIsSetAsideAndANewOneBegun(t *testing.T) {
 	}
 }
 
+func TestAFileThatIsDeletedIsBegunAnew(t *testing.T) {
+	state := t.TempDir()
+	told := in(t, state, func(h *History) {
+		h.Of("r")(turn(0))
+		for h.pending() {
+			time.Sleep(time.Millisecond)
+		}
+		must(t, os.Remove(File(state))) // and not what lies beside it
+		h.Of("r")(done(turn(1, diff.Wave{restart("eu-1")}), diff.OutcomeDone))
+		h.Of("r")(done(turn(2, diff.Wave{restart("eu-2")}), diff.OutcomeDone))
+	})
+	if got := lines(t, state); strings.Count(got, "done     restart eu") != 2 || !strings.Contains(got, "2026-11-23T12:01:00Z  C-1 ") || len(told.words) > 0 {
+		t.Errorf("told %q:\n%s", told.words, got)
+	}
+}
+
+func TestATurnThatCannotBeWrittenWholeIsNotWrittenInPart(t *testing.T) {
+	state := t.TempDir()
+	told := in(t, state, func(h *History) {
+		h.Of("r")(turn(0))
+		h.queue(record{cluster: "prod", at: noon, stands: map[string]string{whatNode + "eu-1": "null"}, steps: []report.StepDone{{Op: "a"}, {Op: "a"}}}) // which the file refuses
+		h.Of("r")(turn(1, diff.Wave{restart("eu-1")}))
+	})
+	if len(told.words) != 2 || told.words[1] != "again" {
+		t.Errorf("told %q", told.words)
+	}
+	if got := lines(t, state); strings.Count(got, " N-") != 3 || strings.Contains(got, " W-") || !strings.Contains(got, "1 turn since") || !strings.Contains(got, "to do: restart eu-1") {
+		t.Error(got)
+	}
+}
+
 func TestWhatCouldNotBeWrittenIsAGap(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "state") // is not there
 	told := &teller{}
@@ -384,7 +415,7 @@ func TestWhatCouldNotBeWrittenIsAGap(t *testing.T) {
 		t.Errorf("told: %q", told.words)
 	}
 	var gaps []report.Gap
-	for _, e := range ask(t, state, Filter{}) {
+	for _, e := range ask(t, state, Filter{Cluster: "prod"}) {
 		if e.Gap != nil {
 			gaps = append(gaps, *e.Gap)
 		}
@@ -426,7 +457,7 @@ func TestWhatIsOlderThanIsKeptIsDeleted(t *testing.T) {
 		h.Episode(Episode{Cluster: "prod", ID: "D-1", Opened: noon, Closed: noon.Add(time.Minute)})
 		h.Episode(Episode{Cluster: "prod", ID: "D-2", Opened: noon})
 	})
-	h := &History{file: File(state), keep: time.Hour}
+	h := &History{file: File(state), keep: time.Hour, tell: func(err error) { t.Error(err) }}
 	db, err := openFile(t.Context(), h.file)
 	must(t, err)
 	h.db = db
@@ -439,7 +470,13 @@ func TestWhatIsOlderThanIsKeptIsDeleted(t *testing.T) {
 		t.Fatalf("%d steps", n)
 	}
 	marks := count("last")
-	must(t, h.prune(t.Context(), noon.Add(699*time.Minute)))
+	batches := 1
+	for h.prune(t.Context(), batches > 1, noon.Add(699*time.Minute)) {
+		batches++
+	}
+	if batches != 4 || h.prune(t.Context(), false, noon.Add(700*time.Minute)) {
+		t.Errorf("%d batches", batches)
+	}
 	if count("step") != 61 || count("last") != marks || count("episode") != 1 {
 		t.Errorf("%d steps, %d marks of %d, %d episodes", count("step"), count("last"), marks, count("episode"))
 	}
@@ -454,8 +491,7 @@ func TestWhatIsOlderThanIsKeptIsDeleted(t *testing.T) {
 		}
 	}
 	h.keep = 0
-	must(t, h.prune(t.Context(), noon.AddDate(100, 0, 0)))
-	if count("step") != 61 {
+	if h.prune(t.Context(), false, noon.AddDate(100, 0, 0)) || count("step") != 61 {
 		t.Error("deleted, and nothing is to be")
 	}
 }

@@ -3,29 +3,35 @@ package history
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"time"
 )
 
-// batch is how many events are deleted at a time: whoever writes beside us waits
-// for no more.
-const batch = 500
+// pruneEvery is how often old rows are looked for, and batch how many events are
+// deleted at a time: whoever writes meanwhile waits for no more.
+const (
+	pruneEvery = 24 * time.Hour
+	batch      = 500
+)
 
-// prune deletes what is older than is kept. What was written down last of each
+// prune deletes some of what is older than is kept, where it is time or there was
+// more, and says whether there is more still. What was written down last of each
 // cluster stays, and an episode that is open.
-func (h *History) prune(ctx context.Context, now time.Time) error {
+func (h *History) prune(ctx context.Context, more bool, now time.Time) bool {
 	h.mu.Lock()
 	keep := h.keep
 	h.mu.Unlock()
-	if keep == 0 {
-		return nil
+	if h.db == nil || keep == 0 || !more && now.Sub(h.pruned) < pruneEvery {
+		return false
 	}
-	for before, more := now.Add(-keep).UnixMilli(), true; more; {
-		var err error
-		if more, err = h.pruneSome(ctx, before); err != nil {
-			return err
-		}
+	h.pruned = now
+	more, err := h.pruneSome(ctx, now.Add(-keep).UnixMilli())
+	if err != nil {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.hear(fmt.Errorf("delete from %s what is older than is kept: %w", h.file, err))
 	}
-	return nil
+	return more
 }
 
 func (h *History) pruneSome(ctx context.Context, before int64) (more bool, err error) {

@@ -237,10 +237,9 @@ func (r *Reader) places(ctx context.Context, f Filter) ([]int64, error) {
 		if err := rows.Scan(&id, &cluster, &node); err != nil {
 			return nil, err
 		}
-		if (node == "") != (f.Node == "") || !matches(f.Cluster, cluster) || !matches(f.Node, node) {
-			continue
+		if gap := cluster == ""; (node == "") == (f.Node == "") && (gap || matches(f.Cluster, cluster)) && matches(f.Node, node) {
+			ids = append(ids, id) // a gap may hide something of any cluster
 		}
-		ids = append(ids, id)
 	}
 	return ids, rows.Err()
 }

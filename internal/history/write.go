@@ -21,7 +21,7 @@ import (
 // Several processes write: a daemon, an apply, a hold. So a turn is compared with
 // what the file has, in the transaction that writes it, and a turn may come late:
 // what it saw is then older than what another process has written down since. That
-// is never a day; an older mark is a clock that went wrong.
+// is never an hour; an older mark is a clock that went wrong.
 const lateMost = time.Hour
 
 // settled is how old a word has to be before a turn that does not know it says
