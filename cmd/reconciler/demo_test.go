@@ -154,7 +154,7 @@ func TestTheDemoLeavesNothingBehind(t *testing.T) {
 		signal syscall.Signal
 	}{
 		{"eu-3 is 127.", syscall.SIGINT},
-		{"eu-1  start  ✔", syscall.SIGTERM},
+		{"eu-1  account  ✔", syscall.SIGTERM},
 		{"eu-2  unseal  ✔", syscall.SIGHUP},
 	} {
 		t.Run(at.line, func(t *testing.T) {
