@@ -136,7 +136,7 @@ func TestTheDemoEndsWithItsReader(t *testing.T) {
 	check(t, err)
 	check(t, cmd.Start())
 	lines := bufio.NewScanner(pipe)
-	for lines.Scan() && !strings.Contains(lines.Text(), "eu-1  start  ✔") {
+	for lines.Scan() && !strings.Contains(lines.Text(), "eu-1  account  ✔") {
 	}
 	pipe.Close()
 	_ = cmd.Wait() // its exit code is checked below
