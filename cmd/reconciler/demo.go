@@ -263,7 +263,9 @@ func (d *demonstration) tell(ctx context.Context, stage *demo.Stage, releases []
 		return err
 	}
 	d.say("\nThat was the story, in %.0f seconds. Every ✓ was checked.", time.Since(began).Seconds())
-	d.next(stage)
+	if err := d.next(stage); err != nil {
+		return err
+	}
 	if d.keep {
 		<-ctx.Done()
 	}
@@ -287,14 +289,22 @@ func called(program string) string {
 }
 
 // next says what to try. What is indented is for a shell, line by line.
-func (d *demonstration) next(s *demo.Stage) {
+func (d *demonstration) next(s *demo.Stage) error {
 	if !d.keep {
 		d.say("\nNext: %s demo --keep leaves the fleet running to play with. README.md begins with your own.", called(os.Args[0]))
-		return
+		return nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	program := filepath.Join(s.Dir, "reconciler") // a name that no shell takes apart
+	if err := os.Symlink(self, program); err != nil {
+		return err
 	}
 	n := s.Fleet.Nodes[1]
 	d.say("\nThe fleet runs until Ctrl-C. In another shell:\n")
-	d.say("  alias r='%s --config %s'", filepath.Join(s.Dir, "nodes", "reconciler"), s.Config)
+	d.say("  alias r='%s --config %s'", program, s.Config)
 	d.say("  cd %s", s.Repo)
 	d.say("\nCommit something, and see what comes of it:\n")
 	d.say("  sed -i 's/log_level: debug/log_level: info/' environments/production.yaml")
@@ -306,4 +316,5 @@ func (d *demonstration) next(s *demo.Stage) {
 	d.say("  r why %s", demo.Cluster)
 	d.say("\nLet the daemon follow the branch, until Ctrl-C:\n")
 	d.say("  r run")
+	return nil
 }

@@ -136,7 +136,7 @@ func TestTheDemoEndsWithItsReader(t *testing.T) {
 	check(t, err)
 	check(t, cmd.Start())
 	lines := bufio.NewScanner(pipe)
-	for lines.Scan() && !strings.Contains(lines.Text(), "eu-1  start  ✔") {
+	for lines.Scan() && !strings.Contains(lines.Text(), "eu-1  account  ✔") {
 	}
 	pipe.Close()
 	_ = cmd.Wait() // its exit code is checked below
@@ -154,7 +154,7 @@ func TestTheDemoLeavesNothingBehind(t *testing.T) {
 		signal syscall.Signal
 	}{
 		{"eu-3 is 127.", syscall.SIGINT},
-		{"eu-1  start  ✔", syscall.SIGTERM},
+		{"eu-1  account  ✔", syscall.SIGTERM},
 		{"eu-2  unseal  ✔", syscall.SIGHUP},
 	} {
 		t.Run(at.line, func(t *testing.T) {

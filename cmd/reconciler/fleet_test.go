@@ -4,8 +4,7 @@ package main
 
 import (
 	"bytes"
-	"errors"
-	"os"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,15 +18,23 @@ import (
 )
 
 // TestFleet runs the stories of testdata/fleet: the product's commands on three
-// embedded nodes, over SSH, by the real node script, with simulated Vaults. Every
-// script finds the folder of its stage in $STAGE, the fleet repo in $STAGE/fleet,
+// embedded nodes, over SSH, by the real node script, with simulated Vaults. A birth
+// is dear, so one stage is for all of them, in the order of their names. Every
+// script finds the folder of the stage in $STAGE, the fleet repo in $STAGE/fleet,
 // and the simulator's 1.21.0 in the mirror.
 func TestFleet(t *testing.T) {
 	t.Parallel() // it waits more than it works
-	testscript.Run(t, testscript.Params{
+	stage := setStage(t)
+	testscript.RunT(inTurn{t}, testscript.Params{
 		Dir:                 "testdata/fleet",
 		RequireExplicitExec: true,
-		Setup:               setStage,
+		Setup: func(env *testscript.Env) error {
+			env.Values[stageKey{}], env.Values[keeperKey{}] = stage, &keeper{}
+			for name, value := range map[string]string{"STAGE": stage.Dir, "RECONCILER_CONFIG": stage.Config, "USER": "ada", "SUDO_USER": "", "PLATFORM": demo.Platform()} {
+				env.Setenv(name, value)
+			}
+			return nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":    exits,
 			"edit":     edit,
@@ -49,30 +56,26 @@ func TestFleet(t *testing.T) {
 	})
 }
 
+// inTurn is a test whose scripts run one after the other.
+type inTurn struct{ *testing.T }
+
+func (inTurn) Parallel() {}
+
+func (inTurn) Verbose() bool { return testing.Verbose() }
+
+func (t inTurn) Run(name string, script func(testscript.T)) {
+	t.T.Run(name, func(t *testing.T) { script(inTurn{t}) })
+}
+
 type stageKey struct{}
 
-func setStage(env *testscript.Env) error {
-	dir, err := os.MkdirTemp("", "stage")
-	if err != nil {
-		return err
-	}
-	stage, err := demo.NewStage(demo.Options{Dir: dir, Watch: time.Second})
-	env.Defer(func() {
-		if stage != nil {
-			err = errors.Join(err, stage.Close())
-		}
-		if err := errors.Join(err, os.RemoveAll(dir)); err != nil {
-			panic(err) // a stage that cannot be struck
-		}
-	})
-	if err != nil {
-		return err
-	}
-	env.Values[stageKey{}], env.Values[keeperKey{}] = stage, &keeper{}
-	for name, value := range map[string]string{"STAGE": dir, "RECONCILER_CONFIG": stage.Config, "USER": "ada", "SUDO_USER": "", "PLATFORM": demo.Platform()} {
-		env.Setenv(name, value)
-	}
-	return stage.Simulate("1.21.0")
+func setStage(t *testing.T) *demo.Stage {
+	t.Helper()
+	stage, err := demo.NewStage(demo.Options{Dir: reachable(t), Watch: time.Second})
+	check(t, err)
+	t.Cleanup(func() { check(t, stage.Close()) })
+	check(t, stage.Simulate("1.21.0"))
+	return stage
 }
 
 func stageOf(ts *testscript.TestScript) *demo.Stage { return ts.Value(stageKey{}).(*demo.Stage) }
@@ -92,9 +95,13 @@ func release_(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(stageOf(ts).Simulate(args[0]))
 }
 
-// bornStage brings the cluster from bare machines to where it is in sync.
+// bornStage brings the cluster from bare machines to where it is in sync, unless
+// the story before has left it there.
 func bornStage(ts *testscript.TestScript, _ bool, _ []string) {
 	s := stageOf(ts)
+	if run([]string{"--config", s.Config, "plan", "--detailed-exitcode"}, strings.NewReader(""), io.Discard, io.Discard) == 0 {
+		return
+	}
 	for _, line := range []struct {
 		code int
 		args []string

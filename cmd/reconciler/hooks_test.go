@@ -17,7 +17,8 @@ import (
 )
 
 // listens has a script's daemon hear webhooks, and poll so seldom that what comes
-// about comes of a hook. Where is in $HOOKS, and in $HTTP where it tells how it goes.
+// about comes of a hook. Where is in $HOOKS, and in $HTTP where it tells how it goes. It
+// is so until the script ends.
 func listens(ts *testscript.TestScript, _ bool, _ []string) {
 	s := stageOf(ts)
 	for _, name := range []string{"HOOKS", "HTTP"} {
@@ -28,7 +29,9 @@ func listens(ts *testscript.TestScript, _ bool, _ []string) {
 	}
 	secret := filepath.Join(s.Dir, "hook.secret")
 	ts.Check(os.WriteFile(secret, []byte("the-secret-of-the-hooks\n"), 0o600))
-	text := strings.Replace(ts.ReadFile(s.Config), "interval: 2s", "interval: 1h", 1)
+	before := ts.ReadFile(s.Config)
+	ts.Defer(func() { ts.Check(os.WriteFile(s.Config, []byte(before), 0o600)) })
+	text := strings.Replace(before, "interval: 2s", "interval: 1h", 1)
 	text += fmt.Sprintf("webhook: {listen: %q, secret_file: %s}\nhttp: {listen: %q}\n", ts.Getenv("HOOKS"), secret, ts.Getenv("HTTP"))
 	ts.Check(os.WriteFile(s.Config, []byte(text), 0o600))
 }

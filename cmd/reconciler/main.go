@@ -16,7 +16,6 @@ import (
 	"syscall"
 	_ "time/tzdata" // windows are told in zones, and a bare host may know none
 
-	"github.com/vaultfleet/reconciler/internal/embed"
 	"github.com/vaultfleet/reconciler/internal/embed/simvault"
 	"github.com/vaultfleet/reconciler/internal/report"
 )
@@ -31,7 +30,6 @@ const (
 
 func main() {
 	simvault.Main()
-	embed.Main()
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 

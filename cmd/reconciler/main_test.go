@@ -5,12 +5,10 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/vaultfleet/reconciler/internal/embed"
 	"github.com/vaultfleet/reconciler/internal/embed/simvault"
 )
 
 func TestMain(m *testing.M) {
 	simvault.Main()
-	embed.Main()
 	testscript.Main(m, map[string]func(){"reconciler": main})
 }

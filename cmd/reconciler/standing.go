@@ -37,6 +37,8 @@ type standing struct {
 	hooks  *ear
 	health *ear
 	post   *post
+
+	episodes *episodes
 }
 
 // stand runs until the process is told to end.
@@ -46,6 +48,7 @@ func (r *running) stand(ctx context.Context) error {
 	defer signal.Stop(again)
 	s := &standing{running: r, places: daemon.NewPlaces(), pulse: daemon.NewPulse(), board: newBoard(), manager: sdnotify.New(r.here.log)}
 	r.metrics = metrics.New(metrics.Ports{Version: version(), Late: s.late, Log: r.here.log})
+	s.episodes = newEpisodes(r.here.history, r.metrics)
 	next, wrong := s.make(ctx, r.here)
 	if len(wrong) > 0 {
 		for _, err := range wrong[:len(wrong)-1] {
@@ -81,6 +84,7 @@ func (s *standing) late() []string { return s.pulse.Late(time.Now()) }
 func (s *standing) seen(t loop.Turned) {
 	s.board.seen(t)
 	s.metrics.Turned(t)
+	s.episodes.seen(t)
 }
 
 // tellsEnd says once that the daemon is about to end.

@@ -25,7 +25,6 @@ import (
 
 func TestMain(m *testing.M) {
 	simvault.Main()
-	embed.Main()
 	os.Exit(m.Run())
 }
 

@@ -32,7 +32,7 @@ func (s *story) watching(do step) step {
 				select {
 				case <-ended:
 					return
-				case <-time.After(20 * time.Millisecond):
+				case <-time.After(50 * time.Millisecond):
 				}
 			}
 		})

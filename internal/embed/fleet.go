@@ -3,7 +3,6 @@ package embed
 import (
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -63,10 +62,6 @@ func (f *Fleet) boot(o Options) error {
 			return err
 		}
 	}
-	self := filepath.Join(o.Dir, "reconciler")
-	if err := copySelf(self); err != nil {
-		return fmt.Errorf("copy this program for the nodes: %w", err)
-	}
 	f.Shared = filepath.Join(o.Dir, "shared")
 	if err := os.Mkdir(f.Shared, 0o700); err != nil {
 		return err
@@ -81,7 +76,7 @@ func (f *Fleet) boot(o Options) error {
 		return err
 	}
 	for i, name := range o.Nodes {
-		n, err := newNode(name, filepath.Join(o.Dir, name), filepath.Join(f.run, strconv.Itoa(i)), self, f.Shared, worker())
+		n, err := newNode(name, filepath.Join(o.Dir, name), filepath.Join(f.run, strconv.Itoa(i)), f.Shared, worker())
 		if err != nil {
 			drop(listeners[i:])
 			return fmt.Errorf("make node %s: %w", name, err)
@@ -166,26 +161,4 @@ func worker() identity {
 		return identity{uid: nobody, gid: nobody, other: true}
 	}
 	return identity{uid: uint32(os.Getuid()), gid: uint32(os.Getgid())}
-}
-
-// copySelf makes this program available to the nodes: the one that runs may lie
-// where they cannot reach it.
-func copySelf(to string) error {
-	own, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	from, err := os.Open(own)
-	if err != nil {
-		return err
-	}
-	defer from.Close()
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755)
-	if err != nil {
-		return err
-	}
-	if _, err := io.Copy(out, from); err != nil {
-		return errors.Join(err, out.Close())
-	}
-	return errors.Join(out.Chmod(0o755), out.Close())
 }

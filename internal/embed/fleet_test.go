@@ -24,7 +24,6 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	embed.Main()
 	if os.Getenv(embed.RootVariable) != "" { // on a node, under whatever name
 		vault()
 	}

@@ -24,6 +24,13 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 )
 
+// What runs on a node learns of it by its environment.
+const (
+	RootVariable    = "RECONCILER_NODE_ROOT"     // the folder that is its file system, for the node script
+	AddressVariable = "RECONCILER_EMBED_ADDRESS" // the node's own, on loopback
+	SharedVariable  = "RECONCILER_EMBED_SHARED"  // a folder that all nodes of the fleet see
+)
+
 //go:embed shims
 var shims embed.FS
 
@@ -36,7 +43,7 @@ type Node struct {
 
 	who     identity
 	shared  string // folder that all nodes of the fleet see
-	control string // path of systemd's socket
+	control string // where systemd's sockets are; their names begin so
 	systemd *systemd
 	// confined: services see Root as the whole file system.
 	confined bool
@@ -46,7 +53,7 @@ type Node struct {
 	work sync.WaitGroup // everything that runs
 }
 
-func newNode(name, root, control, self, shared string, who identity) (*Node, error) {
+func newNode(name, root, control, shared string, who identity) (*Node, error) {
 	n := &Node{Name: name, Root: root, control: control, shared: shared, who: who}
 	n.ctx, n.off = context.WithCancel(context.Background())
 	n.systemd = newSystemd(n)
@@ -64,21 +71,15 @@ func newNode(name, root, control, self, shared string, who identity) (*Node, err
 			return nil, err
 		}
 	}
-	if err := n.placeShims(self); err != nil {
+	if err := n.placeShims(); err != nil {
 		return nil, err
 	}
 	return n, n.own()
 }
 
-// placeShims puts the programs in front that a host has and we cannot be: some
-// in shell, and systemd's, which are this program by another name.
-func (n *Node) placeShims(self string) error {
+// placeShims puts the programs in front that a host has and we cannot be.
+func (n *Node) placeShims() error {
 	to := filepath.Join(n.Root, "shims")
-	for _, name := range []string{"systemctl", "journalctl"} {
-		if err := os.Symlink(self, filepath.Join(to, name)); err != nil {
-			return err
-		}
-	}
 	files, err := shims.ReadDir("shims")
 	if err != nil {
 		return err
@@ -92,7 +93,7 @@ func (n *Node) placeShims(self string) error {
 			return err
 		}
 	}
-	return nil
+	return os.Symlink("systemctl", filepath.Join(to, "journalctl"))
 }
 
 // give makes a socket one for who runs things here, and for nobody else.
@@ -135,9 +136,6 @@ func (n *Node) serve(l net.Listener, login ssh.PublicKey) error {
 	at := l.Addr().(*net.TCPAddr)
 	n.Address = at.IP.String()
 	n.HostKey = knownhosts.Line([]string{l.Addr().String()}, signer.PublicKey())
-	if err := n.systemd.listen(); err != nil {
-		return err
-	}
 	server := &sshd{node: n, config: config(signer, login)}
 	n.accept(l, server.serve)
 	return nil
@@ -207,7 +205,11 @@ func (n *Node) Systemctl(args ...string) string {
 // Shell runs a script on the node, as somebody who is logged in there, and returns
 // what it printed.
 func (n *Node) Shell(script, stdin string) (string, error) {
-	cmd := n.command(n.ctx, "/bin/sh", "-c", script)
+	cmd, begun, err := n.shell(script)
+	if err != nil {
+		return "", err
+	}
+	defer begun()
 	cmd.Stdin = strings.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -251,7 +253,7 @@ func (n *Node) path(on string) string { return filepath.Join(n.Root, on) }
 // env is the environment of everything that runs on the node. Its PATH is that of
 // the node script.
 func (n *Node) env() []string {
-	return []string{RootVariable + "=" + n.Root, socketVariable + "=" + n.control,
+	return []string{RootVariable + "=" + n.Root,
 		AddressVariable + "=" + n.Address, SharedVariable + "=" + n.shared,
 		"PATH=" + n.path("/shims") + ":" + n.path("/usr/local/bin") + ":" + system, "HOME=/nonexistent", "USER=" + Account}
 }
@@ -277,6 +279,14 @@ func (n *Node) command(ctx context.Context, name string, args ...string) *exec.C
 		return nil
 	}
 	return cmd
+}
+
+// shell is a command line on the node, with the tools of systemd. Who calls it calls
+// begun once the command has begun, or does not begin.
+func (n *Node) shell(line string) (cmd *exec.Cmd, begun func(), err error) {
+	cmd = n.command(n.ctx, "/bin/sh", "-c", line)
+	begun, err = n.systemd.reach(cmd)
+	return cmd, begun, err
 }
 
 func random(bytes int) string {

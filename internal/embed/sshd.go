@@ -101,13 +101,18 @@ func (s *sshd) session(n ssh.NewChannel) {
 }
 
 func (s *sshd) exec(channel ssh.Channel, command string) {
-	cmd := s.node.command(s.node.ctx, "/bin/sh", "-c", command)
+	cmd, begun, err := s.node.shell(command)
+	if err != nil {
+		fmt.Fprintln(channel.Stderr(), err)
+		return
+	}
 	cmd.Stdout, cmd.Stderr = channel, channel.Stderr()
 	cmd.WaitDelay = 10 * time.Second // what the command leaves behind may hold its output open
 	stdin, err := cmd.StdinPipe()
 	if err == nil {
 		err = cmd.Start()
 	}
+	begun()
 	if err == nil {
 		go func() { // until the channel is closed: what the command does not read is nobody's
 			_, _ = io.Copy(stdin, channel)

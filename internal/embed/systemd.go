@@ -1,11 +1,9 @@
 package embed
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,50 +24,6 @@ type systemd struct {
 
 func newSystemd(n *Node) *systemd {
 	return &systemd{node: n, services: map[string]*service{}}
-}
-
-// asked is what systemctl and journalctl send over the socket; told is the
-// answer.
-type (
-	asked struct {
-		Tool string   `json:"tool"`
-		Args []string `json:"args"`
-	}
-	told struct {
-		Stdout string `json:"stdout"`
-		Stderr string `json:"stderr"`
-		Code   int    `json:"code"`
-	}
-)
-
-// listen answers the tools.
-func (s *systemd) listen() error {
-	l, err := net.Listen("unix", s.node.control)
-	if err != nil {
-		return err
-	}
-	if err := s.node.give(s.node.control); err != nil {
-		l.Close()
-		return err
-	}
-	s.node.accept(l, s.answer)
-	return nil
-}
-
-func (s *systemd) answer(conn net.Conn) {
-	defer conn.Close()
-	var q asked
-	if err := json.NewDecoder(conn).Decode(&q); err != nil {
-		return // whoever asked is gone
-	}
-	var t told
-	switch q.Tool {
-	case "systemctl":
-		t = s.systemctl(q.Args)
-	case "journalctl":
-		t = s.journalctl(q.Args)
-	}
-	_ = json.NewEncoder(conn).Encode(t) // whoever asked may be gone
 }
 
 // powerOff kills everything and waits for it.

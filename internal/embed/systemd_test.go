@@ -51,6 +51,7 @@ func TestASystemdKeepsItsUnits(t *testing.T) {
 		must(t, os.WriteFile(filepath.Join(n.Root, path), []byte(text), 0o644))
 	}
 	says("systemctl daemon-reload; systemctl enable --quiet vault; systemctl start vault; systemctl is-active vault", "active")
+	says("systemctl is-active vault 3>&- 4<&-", "systemctl: the node's systemd does not answer")
 	says(show+"LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,FragmentPath,Result",
 		"LoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\nNeedDaemonReload=no\nFragmentPath=/etc/systemd/system/vault.service\nResult=success")
 	words := "journalctl --quiet --no-pager -o cat _SYSTEMD_UNIT=vault.service"

@@ -84,6 +84,7 @@ func TestInitRunsOnceAndOutlivesItsCaller(t *testing.T) {
 }
 
 func TestInitThatFailsSaysWhy(t *testing.T) {
+	t.Parallel()
 	m := vaulted(t)
 	m.write("/vault/initialized", "")
 	m.must("KEY", api("vault-init", "n2", addr, "-", "-", "1", "1")...)

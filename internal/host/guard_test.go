@@ -46,6 +46,7 @@ func TestMarkWantsAnInvocation(t *testing.T) {
 
 // What owns the host is out of reach, and a unit is reached by its own name only.
 func TestStageKeepsAwayFromWhatOwnsTheHost(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.mkdir("/etc/systemd/system")
 	m.mkdir("/opt/vault")
@@ -114,6 +115,7 @@ func TestGenerationsThatAreNotLiveAreForRootAlone(t *testing.T) {
 
 // A start that fails says what Vault said, without what may be a secret.
 func TestAFailedStartSaysWhy(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t).installed()
 	m.write("/sd/loaded", "[Service]\n")
 	m.write("/sd/broken", "")

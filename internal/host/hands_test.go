@@ -36,6 +36,7 @@ func (m *machine) diffPut(role, path, digest string) diff.Put {
 // From nothing to a running Vault, each step by the hands, each step twice: the
 // answer of the first may have been lost.
 func TestHandsMakeANode(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	target := m.target()
 	unit := "[Service]\n" + desired.MarkCommand("vault") + "\n"
@@ -90,6 +91,7 @@ func TestHandsMakeANode(t *testing.T) {
 
 // Whoever reads the error knows whether anything was done.
 func TestHandsSayWhetherAnythingWasDone(t *testing.T) {
+	t.Parallel()
 	folder := []diff.Folder{{Path: "/etc/vault.d", Owner: "root", Group: "root", Mode: "0750"}}
 	for name, c := range map[string]struct {
 		step    diff.Step

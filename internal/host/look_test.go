@@ -123,6 +123,7 @@ func TestLookTellsWhatIsThere(t *testing.T) {
 
 // A warm look is one exec, sends no bodies, and hashes no binary again.
 func TestWarmLookIsOneExec(t *testing.T) {
+	t.Parallel()
 	m, target := running(t)
 	m.age("/opt/vault/versions/1.21.0/vault")
 	h := m.host()
@@ -342,6 +343,7 @@ func TestLookThatIsCutOrLostIsUnknown(t *testing.T) {
 
 // A Vault that does not run is no Unknown; one that runs and is silent is.
 func TestSilenceOfVault(t *testing.T) {
+	t.Parallel()
 	m, target := running(t)
 	target.APIAddress = "10.1.0.11:8200"
 	h := m.host()

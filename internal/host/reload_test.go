@@ -10,6 +10,7 @@ import (
 // What Vault 1.21 says to SIGHUP, as journald keeps it (command/server.go, case
 // <-c.SighupCh), and what counts as taken up.
 func TestAReloadCountsOnceVaultWasHeard(t *testing.T) {
+	t.Parallel()
 	const crt = "/etc/vault.d/tls.crt"
 	const stamp = "2026-11-25T10:18:21.000Z "
 	// What it said before is about another reload.
@@ -91,6 +92,7 @@ func TestAReloadCountsOnceVaultWasHeard(t *testing.T) {
 
 // A reload that works, or a start, is the end of one that did not.
 func TestWhatWasNotTakenUpIsOverWithTheNextReloadOrStart(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t).installed()
 	m.stageAndActivate("g1", "start", m.put("config", "/etc/vault.d/vault.hcl", "v = 1\n"), m.put("unit", "/etc/systemd/system/vault.service", "[Service]\n"))
 	mark := func() string { return m.read("/run/reconciler-node/started/vault/mark") }

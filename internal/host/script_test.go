@@ -170,6 +170,7 @@ func TestFenceRefusesThePastAndOthers(t *testing.T) {
 // Forty callers at once, of whom each has a newer epoch than the last: whoever
 // got in first decides what is refused, and the epoch never falls.
 func TestFenceSerialises(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	const callers = 40
 	exits := make([]int, callers)
@@ -309,6 +310,7 @@ func TestFileCapabilitiesGoOver(t *testing.T) {
 // A node's life: born with its first generation, reloaded, restarted into
 // another version, and edited by hand in between.
 func TestGenerations(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t).installed()
 	unit := "[Service]\n" + desired.MarkCommand("vault") + "\n"
 	marks := "config /etc/vault.d/vault.hcl\nunit /etc/systemd/system/vault.service\nfile /etc/vault.d/tls.crt\n"
@@ -396,6 +398,7 @@ func (m *machine) expectMark(config string, files map[string]string) {
 // On a node that was never ours, what the process loaded is written down before
 // the first thing is touched, and what a person had put there is kept.
 func TestAdoption(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t).installed()
 	m.write("/etc/systemd/system/vault.service", "[Service]\n")
 	m.write("/etc/vault.d/vault.hcl", "v = theirs\n")
@@ -440,6 +443,7 @@ func TestAdoption(t *testing.T) {
 
 // A flip that fails after the stop brings the old Vault back.
 func TestRestartComesBackWhenTheFlipFails(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t).installed()
 	m.must(stream(m.put("config", "/etc/vault.d/vault.hcl", "v = 1\n"), m.put("unit", "/etc/systemd/system/vault.service", "[Service]\n")), "stage", "1", holder, "op1", "g1")
 	m.must("", "activate", "1", holder, "op1", "g1", "-", "-", "/usr/local/bin/vault", "start", "vault")

@@ -26,8 +26,9 @@ func (r *run) try(spec loop.Spec) loop.Turned {
 }
 
 func TestAReloadThatNobodyCanSeeIsARollWithTheLeaderLast(t *testing.T) {
+	before := born(t, 3)
 	for seed := range uint64(5) {
-		r := born(t, seed)
+		r := before.copy(seed)
 		leader := r.Nodes[0].Vault.Raft.Leader
 		for _, n := range r.Nodes {
 			n.Mute = true
@@ -49,8 +50,9 @@ func TestAReloadThatNobodyCanSeeIsARollWithTheLeaderLast(t *testing.T) {
 }
 
 func TestWhatVaultRefusesGoesNoFurtherThanOneNodeAndTakesNobodyDown(t *testing.T) {
+	before := born(t, 3)
 	for seed := range uint64(5) {
-		r := born(t, seed)
+		r := before.copy(seed)
 		bad, worse := r.fleet("1.21.0", "  log_level: debug\n  ui: true"), r.fleet("1.21.0", "  log_level: warn\n  ui: true")
 		for i, n := range r.Nodes {
 			n.Unusable = map[string]bool{}

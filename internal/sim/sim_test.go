@@ -250,8 +250,9 @@ func TestALogLevelIsOneReloadPerNode(t *testing.T) {
 }
 
 func TestAnUIChangeIsARollWithTheLeaderLast(t *testing.T) {
+	before := born(t, 1)
 	for seed := range uint64(20) {
-		r := born(t, seed)
+		r := before.copy(seed)
 		leader := r.Nodes[0].Vault.Raft.Leader
 		r.cut()
 		last := r.converge(r.fleet("1.21.0", "  log_level: info\n  ui: false"))
@@ -276,8 +277,9 @@ func lastOf(trace []string, action string) string {
 }
 
 func TestAVersionIsStagedEverywhereThenRolledLeaderLast(t *testing.T) {
+	before := born(t, 2)
 	for seed := range uint64(20) {
-		r := born(t, seed)
+		r := before.copy(seed)
 		r.cut()
 		last := r.converge(r.fleet("1.21.1", "  log_level: info\n  ui: true"))
 		if got := r.done(); got["install"] != 3 || got["restart"] != 3 || !last.Plan.Empty() {
@@ -308,8 +310,9 @@ func TestAClusterOfAnySizeIsBornAndRolled(t *testing.T) {
 }
 
 func TestEverythingPowerCutAtOnceComesBack(t *testing.T) {
+	before := bornOf(t, 1, 5)
 	for seed := range uint64(10) {
-		r := bornOf(t, seed, 5)
+		r := before.copy(seed)
 		for _, n := range r.Nodes {
 			n.Reboot(r.spec.Cluster, r.Time)
 		}

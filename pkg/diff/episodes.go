@@ -14,13 +14,16 @@ import (
 
 // Episode is what is remembered of a drift.
 type Episode struct {
-	ID     string      `json:"id"`
-	Path   string      `json:"path"`
-	File   string      `json:"file,omitempty"`
-	Nodes  []string    `json:"nodes,omitempty"`
-	Opened []time.Time `json:"opened"`             // each time that it came, the oldest first
-	Sure   time.Time   `json:"confirmed,omitzero"` // when it was seen again, this time
-	Gone   time.Time   `json:"gone,omitzero"`      // zero: it is there
+	ID       string      `json:"id"`
+	Kind     DriftKind   `json:"kind"`
+	Severity Severity    `json:"severity"`
+	Path     string      `json:"path"`
+	File     string      `json:"file,omitempty"`
+	Have     string      `json:"have,omitempty"`
+	Nodes    []string    `json:"nodes,omitempty"`
+	Opened   []time.Time `json:"opened"`             // each time that it came, the oldest first
+	Sure     time.Time   `json:"confirmed,omitzero"` // when it was seen again, this time
+	Gone     time.Time   `json:"gone,omitzero"`      // zero: it is there
 }
 
 // Open says that the drift is there.
@@ -62,7 +65,7 @@ func (m Memory) Notice(found Drifted, have []actual.Node, now time.Time) Memory 
 	}
 	for _, id := range sortedKeys(open) {
 		d := open[id]
-		kept = append(kept, Episode{ID: id, Path: d.Path, File: d.File, Nodes: d.Nodes, Opened: []time.Time{now}})
+		kept = append(kept, Episode{ID: id, Kind: d.Kind, Severity: d.Severity, Path: d.Path, File: d.File, Have: d.Have, Nodes: d.Nodes, Opened: []time.Time{now}})
 	}
 	m.Drifts = bounded(kept)
 	return m

@@ -95,7 +95,7 @@ func (s shared) file(id string) string { return filepath.Join(s.dir, id+".json")
 
 // load reads a cluster. Servers whose process is gone are down.
 func (s shared) load(id string) (*cluster, error) {
-	body, err := os.ReadFile(s.file(id))
+	body, err := kept(s.file(id))
 	if err != nil {
 		return nil, err
 	}
@@ -127,11 +127,7 @@ func (s shared) save(c *cluster) error {
 	if bytes.Equal(body, c.text) {
 		return nil
 	}
-	part := s.file(c.Raft.ID) + ".part"
-	if err := os.WriteFile(part, body, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(part, s.file(c.Raft.ID))
+	return keep(s.file(c.Raft.ID), body)
 }
 
 // reachable is a cluster whose leader has one of these API addresses.
