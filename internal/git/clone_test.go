@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/vaultfleet/reconciler/internal/git"
+	"github.com/vaultfleet/reconciler/internal/git/gittest"
 	"github.com/vaultfleet/reconciler/internal/lease/flock"
 )
 
@@ -22,17 +23,24 @@ func packs(t testing.TB, dir string) []string {
 }
 
 func TestManyPacksBecomeOneAndEveryCommitStays(t *testing.T) {
+	t.Parallel()
 	u := newUpstream(t)
-	var commits []string
-	next := func() { commits = append(commits, u.commit("c", map[string]string{"n": fmt.Sprint(len(commits))})) }
-	next()
+	history := make([]gittest.Commit, 61)
+	for i := range history {
+		history[i] = gittest.Commit{Parents: []int{i - 1}[:min(i, 1)], Files: map[string]string{"n": fmt.Sprint(i)}}
+	}
+	commits := gittest.Import(t, u.dir, history)
 	r, dir := cloned(t, u)
-	fetch(t, r)
-	early := at(t, r, commits[0]) // opened before the packs are made one
+	var early *git.Tree // opened before the packs are made one
 	most := 0
-	for range 60 {
-		next()
-		fetch(t, r)
+	for _, c := range commits {
+		must(t, os.WriteFile(filepath.Join(u.dir, ".git/refs/heads/main"), []byte(c+"\n"), 0o600))
+		if got := fetch(t, r); got != c {
+			t.Fatalf("fetched %s", got)
+		}
+		if early == nil {
+			early = at(t, r, c)
+		}
 		most = max(most, len(packs(t, dir)))
 	}
 	if n := len(packs(t, dir)); n >= 15 || most != 50 {
@@ -130,20 +138,20 @@ func TestAFetchEndsWithItsContext(t *testing.T) {
 
 // A history of more objects than go into one pack.
 func TestALongHistoryIsFetchedInSeveralPacks(t *testing.T) {
+	t.Parallel()
 	u := newUpstream(t)
-	var history strings.Builder
-	const commits = 1800 // of a commit, a tree and a file each
-	for i := range commits {
-		fmt.Fprintf(&history, "commit refs/heads/main\ncommitter A <a@b> %d +0000\ndata 1\nc\nM 100644 inline f\ndata %d\n%d\n", 1_700_000_000+i, len(fmt.Sprint(i)), i)
+	history := make([]gittest.Commit, 1800) // of a commit, a tree and a file each
+	for i := range history {
+		history[i] = gittest.Commit{Parents: []int{i - 1}[:min(i, 1)], Files: map[string]string{"f": fmt.Sprint(i)}}
 	}
-	u.gitInput(history.String(), "fast-import", "--quiet")
+	commits := gittest.Import(t, u.dir, history)
 	r, dir := cloned(t, u)
 	commit := fetch(t, r)
 	if n := len(packs(t, dir)); n != 2 {
 		t.Errorf("%d packs", n)
 	}
-	expect(t, at(t, r, commit), map[string]string{"f": fmt.Sprint(commits - 1)})
-	expect(t, at(t, r, u.git("rev-list", "--max-parents=0", "main")), map[string]string{"f": "0"})
+	expect(t, at(t, r, commit), map[string]string{"f": "1799"})
+	expect(t, at(t, r, commits[0]), map[string]string{"f": "0"})
 	u.git("--git-dir="+filepath.Join(dir, "repo"), "fsck", "--full", "--strict")
 }
 

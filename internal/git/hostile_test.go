@@ -9,22 +9,22 @@ import (
 	"testing"
 
 	"github.com/vaultfleet/reconciler/internal/git"
+	"github.com/vaultfleet/reconciler/internal/git/gittest"
 )
 
 // What a fleet repo may not hold takes the whole commit out, and all of it is
 // told at once: a link that was skipped would make a cluster look absent.
 func TestWhatAFleetRepoMayNotHoldIsNamed(t *testing.T) {
+	t.Parallel()
 	u := newUpstream(t)
 	first := u.commit("one", fleet())
 	blob, sub, big := u.blob("x"), u.gitInput("", "mktree"), u.blob(strings.Repeat("x", 1<<20+1))
 	exactly := u.blob(strings.Repeat("y", 1<<20))
-	deep := u.gitInput("100644 blob "+blob+"\tf\n", "mktree")
-	for range 33 {
-		deep = u.gitInput("040000 tree "+deep+"\td\n", "mktree")
-	}
 	file := func(mode, id, name string) string { return mode + " blob " + id + "\t" + name + "\x00" }
 	r, _ := cloned(t, u)
 	fetch(t, r)
+	deep := gittest.Import(t, u.dir, []gittest.Commit{{Files: map[string]string{strings.Repeat("d/", 33) + "f": "x"}}})[0]
+	deep = u.git("rev-parse", deep+"^{tree}")
 	for name, c := range map[string]struct {
 		listing string // as `git ls-tree -z` prints
 		want    []string
@@ -229,13 +229,14 @@ func TestASwappedObjectIsFoundByItsHash(t *testing.T) {
 }
 
 func TestEveryFlippedByteOfAPackIsFoundOrHarmless(t *testing.T) {
+	t.Parallel()
 	u := newUpstream(t)
-	commit := u.commit("one", fleet())
+	want := map[string]string{"fleet.yaml": "format: 1\n", "clusters/prod-eu.yaml": "cluster: prod-eu\n"}
+	commit := u.commit("one", want)
 	r, dir := cloned(t, u)
 	fetch(t, r)
 	files, err := filepath.Glob(filepath.Join(dir, "repo/objects/pack/pack-*"))
 	must(t, err)
-	want := fleet()
 	found := 0
 	for _, path := range files {
 		data, err := os.ReadFile(path)
@@ -252,6 +253,7 @@ func TestEveryFlippedByteOfAPackIsFoundOrHarmless(t *testing.T) {
 				write(data[i-1], i-1)
 			}
 			write(data[i]^0x10, i)
+			_ = os.Remove(filepath.Join(dir, "damaged")) // which would be replaced, too
 			tree, err := r.At(commit)
 			if err != nil {
 				found++
@@ -280,6 +282,7 @@ func TestEveryFlippedByteOfAPackIsFoundOrHarmless(t *testing.T) {
 }
 
 func TestADamagedCloneIsMadeAnewByTheNextFetch(t *testing.T) {
+	t.Parallel()
 	u := newUpstream(t)
 	commit := u.commit("one", fleet())
 	r, dir := cloned(t, u)

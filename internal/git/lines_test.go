@@ -3,8 +3,6 @@ package git
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -23,33 +21,17 @@ func judged(t *testing.T, all []sides) []string {
 	t.Helper()
 	dir := t.TempDir()
 	gittest.Run(t, dir, "", "init", "-q", "--bare")
-	var stream strings.Builder
-	commit := func(mark int, from, text string) {
-		fmt.Fprintf(&stream, "commit refs/heads/main\nmark :%d\ncommitter A <a@example.com> %d +0000\ndata 0\n%sM 100644 inline f\ndata %d\n%s\n", mark, mark, from, len(text), text)
+	var commits []gittest.Commit
+	for _, s := range all {
+		fork := len(commits)
+		for i, text := range []string{s.fork, s.base, s.head} {
+			commits = append(commits, gittest.Commit{Parents: []int{fork}[:min(i, 1)], Files: map[string]string{"f": text}})
+		}
 	}
-	for i, s := range all {
-		stream.WriteString("reset refs/heads/main\n\n")
-		fork := fmt.Sprintf("from :%d\n", 3*i+1)
-		commit(3*i+1, "", s.fork)
-		commit(3*i+2, fork, s.base)
-		commit(3*i+3, fork, s.head)
-	}
-	marks := filepath.Join(dir, "marks")
-	gittest.Run(t, dir, stream.String(), "fast-import", "--quiet", "--force", "--export-marks="+marks)
-	data, err := os.ReadFile(marks)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ids := gittest.Import(t, dir, commits)
 	pairs := make([][2]string, len(all))
-	for line := range strings.Lines(string(data)) {
-		var mark int
-		var id string
-		if _, err := fmt.Sscanf(line, ":%d %s\n", &mark, &id); err != nil {
-			t.Fatal(err)
-		}
-		if side := (mark - 1) % 3; side > 0 {
-			pairs[(mark-1)/3][side-1] = id
-		}
+	for i := range pairs {
+		pairs[i] = [2]string{ids[3*i+1], ids[3*i+2]}
 	}
 	return gittest.Merges(t, dir, pairs)
 }
@@ -109,6 +91,7 @@ func TestWhatTouchesIsAConflict(t *testing.T) {
 // TestWhatCannotBeKnownIsAConflict: git's histogram diff gives up where nothing is in
 // common but what is very frequent, and ours where a stranger wrote what has no end.
 func TestWhatCannotBeKnownIsAConflict(t *testing.T) {
+	t.Parallel()
 	zones := strings.Repeat("zone: a\n", mostEqual+1)
 	s := sides{"one\n" + zones, "two\n" + zones, "one\n" + zones + "three\n"}
 	if judged(t, []sides{s})[0] == "" {
@@ -130,6 +113,7 @@ func TestWhatCannotBeKnownIsAConflict(t *testing.T) {
 // TestLinesAreMergedAsGitMergesThem, in random texts: never where git sees a conflict,
 // never to another text. Where nothing is very frequent we are not stricter either.
 func TestLinesAreMergedAsGitMergesThem(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		write    func(*rand.Rand) sides
 		stricter int // at most

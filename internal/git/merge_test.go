@@ -6,70 +6,70 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/vaultfleet/reconciler/internal/git"
+	"github.com/vaultfleet/reconciler/internal/git/gittest"
 )
 
-// judged is what git says of a merge: the tree that it gives, or "" for a conflict.
-func judged(t *testing.T, u upstream, base, head string) string {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "git", "-c", "merge.renames=false", "merge-tree", "--write-tree", base, head)
-	cmd.Dir = u.dir
-	out, err := cmd.Output()
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == 1 {
-		return ""
-	}
-	if err != nil {
-		t.Fatalf("git merge-tree: %v", err)
-	}
-	return strings.TrimSpace(string(out))
+// prepared is a server that has a pack of everything that is proposed at hand.
+type prepared struct {
+	*served
+	proposed []byte
 }
 
-// Random histories of a few files are merged as git merges them. We may see a
-// conflict where git sees none, never the other way round.
+func (p *prepared) Pack(ctx context.Context, want string, haves []string, to io.Writer) error {
+	if p.proposed == nil {
+		return p.served.Pack(ctx, want, haves, to)
+	}
+	_, err := to.Write(p.proposed)
+	return err
+}
+
+// TestAMergeIsAsGitMakesIt, in random histories of a few files. We may see a conflict
+// where git sees none, never the other way round.
 func TestAMergeIsAsGitMakesIt(t *testing.T) {
-	clean, conflicts, stricter := 0, 0, 0
-	for seed := range int64(25) {
+	t.Parallel()
+	var commits []gittest.Commit
+	var ends [][2]int
+	var bases []int
+	for seed := range int64(100) {
 		rng := rand.New(rand.NewSource(seed))
-		u := newUpstream(t)
-		s := &served{upstream: u, any: true}
-		files := map[string][]string{}
-		for _, name := range []string{"a", "dir/b", "dir/deep/c"} {
-			for i := range 12 {
-				files[name] = append(files[name], fmt.Sprintf("%s %d", name, i))
-			}
-		}
-		scribble(t, u, files)
-		u.git("add", "-A")
-		u.git("commit", "-q", "-m", "fork")
-		u.git("branch", "side")
-		r, dir := clonedFrom(t, s)
-		for _, branch := range []string{"main", "side"} {
-			u.git("checkout", "-q", branch)
-			own := map[string][]string{}
-			for name, lines := range files {
-				own[name] = slices.Clone(lines)
-			}
+		fork := len(commits)
+		end := [2]int{fork, fork}
+		commits = append(commits, gittest.Commit{Files: map[string]string{"a": letters(rng), "dir/b": letters(rng), "dir/deep/c": letters(rng)}, Executable: map[string]bool{}})
+		for side := range end {
 			for range 1 + rng.Intn(3) {
-				change(rng, own)
-				scribble(t, u, own)
-				u.git("add", "-A")
-				u.git("commit", "-q", "--allow-empty", "-m", branch)
+				next := changed(rng, commits[end[side]])
+				next.Parents = []int{end[side]}
+				end[side] = len(commits)
+				commits = append(commits, next)
 			}
 		}
-		u.git("checkout", "-q", "main")
-		base := fetch(t, r)
-		head := u.git("rev-parse", "side")
-		want := judged(t, u, base, head)
-		before := snapshot(t, dir)
-		m, err := r.Merge(t.Context(), base, head)
+		ends, bases = append(ends, end), append(bases, end[0])
+	}
+	s := &prepared{served: &served{upstream: newUpstream(t)}}
+	ids := gittest.Import(t, s.dir, append(commits, gittest.Commit{Parents: bases}))
+	dir := filepath.Join(t.TempDir(), "state/git/acme")
+	r := open(t, dir, git.Remote{URL: "https://git.internal/acme/fleet.git", Branch: "main", Server: s})
+	fetch(t, r)
+	before := snapshot(t, dir)
+	var merges [][2]string
+	proposed := "^main\n"
+	for _, end := range ends {
+		merges = append(merges, [2]string{ids[end[0]], ids[end[1]]})
+		proposed += ids[end[1]] + "\n"
+	}
+	s.proposed = []byte(s.gitRaw(proposed, "pack-objects", "--revs", "--stdout", "-q"))
+	clean, conflicts, stricter := 0, 0, 0
+	for seed, want := range gittest.Merges(t, s.dir, merges) {
+		m, err := r.Merge(t.Context(), merges[seed][0], merges[seed][1])
 		conflict, _ := errors.AsType[*git.ConflictError](err)
 		switch {
 		case conflict != nil && want == "":
@@ -86,54 +86,76 @@ func TestAMergeIsAsGitMakesIt(t *testing.T) {
 			if got, err := m.Tree().TreeID("."); err != nil || got != want {
 				t.Errorf("seed %d: tree %s, git makes %s: %v", seed, got, want, err)
 			}
-			if names := u.git("diff", "--name-only", "--no-renames", base, want); names != strings.Join(m.Changed(), "\n") {
-				t.Errorf("seed %d: %q is changed, git says %q", seed, m.Changed(), names)
+			if names := differing(t, commits[ends[seed][0]], m.Tree()); !slices.Equal(names, m.Changed()) {
+				t.Errorf("seed %d: %q is changed, not %q", seed, names, m.Changed())
 			}
-			if err := m.Close(); err != nil {
-				t.Error(err)
-			}
-		}
-		if after := snapshot(t, dir); after != before {
-			t.Errorf("seed %d: the clone is another one\n%s\n%s", seed, before, after)
+			must(t, m.Close())
 		}
 	}
+	if after := snapshot(t, dir); after != before {
+		t.Errorf("the clone is another one\n%s\n%s", before, after)
+	}
 	t.Logf("%d clean, %d conflicts, %d where we are stricter", clean, conflicts, stricter)
-	if clean < 8 || conflicts < 5 || stricter > 3 {
+	if clean < 40 || conflicts < 30 || stricter > 3 {
 		t.Errorf("%d clean, %d conflicts, %d where we are stricter", clean, conflicts, stricter)
 	}
 }
 
-// change does something to one of the files.
-func change(rng *rand.Rand, files map[string][]string) {
-	names := []string{"a", "dir/b", "dir/deep/c", "new"}
-	name := names[rng.Intn(len(names))]
-	lines := files[name]
-	at := rng.Intn(len(lines) + 1)
-	switch what := rng.Intn(8); {
-	case what == 0 && len(files) > 1:
-		delete(files, name)
-	case what < 4 || len(lines) == 0 || at == len(lines):
-		files[name] = slices.Insert(slices.Clone(lines), at, fmt.Sprintf("line %d", rng.Intn(4)))
-	case what < 6:
-		files[name] = slices.Delete(slices.Clone(lines), at, at+1)
-	default:
-		lines = slices.Clone(lines)
-		lines[at] = fmt.Sprintf("other %d", rng.Intn(4))
-		files[name] = lines
+// letters is a text of twelve lines, some of which are alike.
+func letters(rng *rand.Rand) string {
+	var b strings.Builder
+	for range 12 {
+		fmt.Fprintf(&b, "%c\n", 'a'+rng.Intn(20))
 	}
+	return b.String()
 }
 
-// scribble makes the checkout these files.
-func scribble(t *testing.T, u upstream, files map[string][]string) {
+// changed is a commit after one more change to one of its files.
+func changed(rng *rand.Rand, c gittest.Commit) gittest.Commit {
+	c = gittest.Commit{Files: maps.Clone(c.Files), Executable: maps.Clone(c.Executable)}
+	name := []string{"a", "dir/b", "dir/deep/c", "new", "new/in"}[rng.Intn(5)]
+	lines := slices.Collect(strings.Lines(c.Files[name]))
+	at := rng.Intn(len(lines) + 1)
+	line := fmt.Sprintf("line %d\n", rng.Intn(4))
+	switch what := rng.Intn(10); {
+	case what == 0:
+		delete(c.Files, name)
+		return c
+	case what == 1 && len(lines) > 0:
+		c.Executable[name] = !c.Executable[name]
+	case what < 6 || at == len(lines):
+		lines = slices.Insert(lines, at, line)
+	case what < 8:
+		lines = slices.Delete(lines, at, at+1)
+	default:
+		lines[at] = line
+	}
+	switch name { // one of them is a file where the other has a folder
+	case "new":
+		delete(c.Files, "new/in")
+	case "new/in":
+		delete(c.Files, "new")
+	}
+	c.Files[name] = strings.Join(lines, "")
+	return c
+}
+
+// differing are the files that a tree does not have as a commit has them, sorted.
+func differing(t *testing.T, c gittest.Commit, tree *git.Tree) (names []string) {
 	t.Helper()
-	for _, old := range []string{"a", "dir", "new"} {
-		if err := os.RemoveAll(filepath.Join(u.dir, old)); err != nil {
-			t.Fatal(err)
+	have, err := contents(tree)
+	must(t, err)
+	all := maps.Clone(have)
+	maps.Copy(all, c.Files)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		text, is := have[name]
+		was, had := c.Files[name]
+		info, err := tree.Stat(name)
+		if is != had || text != was || is && (err != nil || (info.Mode()&0o100 != 0) != c.Executable[name]) {
+			names = append(names, name)
 		}
 	}
-	for name, lines := range files {
-		u.write(map[string]string{name: strings.Join(lines, "\n") + "\n"})
-	}
+	return names
 }
 
 // snapshot lists what is in the clone.

@@ -2,9 +2,13 @@ package git_test
 
 import (
 	"bytes"
+	"compress/zlib"
 	"context"
+	"crypto/sha1"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -96,6 +100,7 @@ func TestAServedRepositoryIsFollowed(t *testing.T) {
 // TestWhatAServerSendsIsLookedAtBeforeItIsTaken: whatever is wrong, the clone is
 // as it was, and the next fetch of the same commit works.
 func TestWhatAServerSendsIsLookedAtBeforeItIsTaken(t *testing.T) {
+	t.Parallel()
 	s := &served{upstream: newUpstream(t)}
 	one := s.commit("one", fleet())
 	cut := func(n int) func([]byte) []byte {
@@ -149,26 +154,83 @@ func TestWhatAServerSendsIsLookedAtBeforeItIsTaken(t *testing.T) {
 }
 
 // TestABombIsNotSetOff: what is small on the way and large in memory is refused by
-// what it says to be.
+// what it says to be, and so is what says less than it is.
 func TestABombIsNotSetOff(t *testing.T) {
-	s := &served{upstream: newUpstream(t)}
-	one := s.commit("one", fleet())
-	r, _ := clonedFrom(t, s)
+	t.Parallel()
+	s := &prepared{served: &served{upstream: newUpstream(t)}}
+	base := s.commit("one", fleet())
+	dir := filepath.Join(t.TempDir(), "state/git/acme")
+	r := open(t, dir, git.Remote{URL: "https://git.internal/acme/fleet.git", Branch: "main", Server: s})
 	fetch(t, r)
-	s.commit("large", map[string]string{"zeros": strings.Repeat("\x00", 65<<20)})
-	if got, err := r.Fetch(t.Context()); err == nil || !strings.Contains(err.Error(), "an object of it has 65 MiB, more than 64") || s.sent > 1<<20 {
-		t.Errorf("%s by %d bytes: %v", got, s.sent, err)
+	head := strings.Repeat("a", 40)
+	s.tip = func() string { return head }
+	before := snapshot(t, dir)
+	bombs := func(object, all int) map[string]struct{ pack, want string } {
+		many := make([]string, all/object+1)
+		for i := range many {
+			many[i] = delta(object)
+		}
+		return map[string]struct{ pack, want string }{
+			"an object that is too large":   {packed(entry(blob, object+1<<20, "")), fmt.Sprintf("an object of it has %d MiB, more than %d", object>>20+1, object>>20)},
+			"a delta that makes too much":   {packed(delta(object + 1<<20)), fmt.Sprintf("an object of it has %d MiB, more than %d", object>>20+1, object>>20)},
+			"too much together":             {packed(many...), fmt.Sprintf("its objects have more than %d MiB together", all>>20)},
+			"as large as may be":            {packed(many[1:]...), "cannot be read: reference delta not found"},
+			"more than it says":             {packed(entry(blob, 10, strings.Repeat("\x00", 1<<20)), entry(blob, 1, "x")), "exceeds declared size"},
+			"more than it says, at the end": {packed(entry(blob, 10, strings.Repeat("\x00", 1<<20))), "exceeds declared size"},
+			"a size that is none":           {packed("\xb0" + strings.Repeat("\xff", 20)), "cannot be read"},
+		}
 	}
-	s.git("reset", "-q", "--hard", one)
-	half := strings.Repeat("0", 40<<20)
-	two := s.commit("two", map[string]string{"a": half})
-	if got := fetch(t, r); got != two {
-		t.Errorf("fetched %s", got)
+	try := func(what string, bombs map[string]struct{ pack, want string }, do func() error) {
+		for name, c := range bombs {
+			s.proposed = []byte(c.pack)
+			if err := do(); err == nil || !strings.Contains(err.Error(), c.want) || errors.Is(err, git.ErrDamaged) {
+				t.Errorf("%s, %s: %v", what, name, err)
+			}
+			if after := snapshot(t, dir); after != before {
+				t.Errorf("%s, %s: the clone is another one\n%s\n%s", what, name, before, after)
+			}
+		}
 	}
-	s.commit("a delta that makes much of little", map[string]string{"a": half + half})
-	if got, err := r.Fetch(t.Context()); err == nil || !strings.Contains(err.Error(), "an object of it has 80 MiB") {
-		t.Errorf("%s: %v", got, err)
+	try("a fetch", bombs(64<<20, 4<<30), func() error { _, err := r.Fetch(t.Context()); return err })
+	try("a proposal", bombs(16<<20, 256<<20), func() error { _, err := r.Merge(t.Context(), base, head); return err })
+}
+
+// What an object of a pack is (gitformat-pack(5)).
+const (
+	blob     = 3
+	refDelta = 7
+)
+
+// packed is a pack of entries.
+func packed(entries ...string) string {
+	pack := binary.BigEndian.AppendUint32([]byte("PACK\x00\x00\x00\x02"), uint32(len(entries)))
+	pack = append(pack, strings.Join(entries, "")...)
+	sum := sha1.Sum(pack)
+	return string(pack) + string(sum[:])
+}
+
+// entry is an object of a pack that says to have so many bytes.
+func entry(kind byte, says int, content string) string {
+	var b bytes.Buffer
+	head := kind<<4 | byte(says&15)
+	for says >>= 4; says > 0; says >>= 7 {
+		b.WriteByte(head | 0x80)
+		head = byte(says & 0x7f)
 	}
+	b.WriteByte(head)
+	if kind == refDelta {
+		b.WriteString(strings.Repeat("\x01", 20)) // to what nobody has
+	}
+	z := zlib.NewWriter(&b)
+	_, _ = z.Write([]byte(content)) // a buffer takes all
+	_ = z.Close()
+	return b.String()
+}
+
+// delta is one of a few bytes that says to make many.
+func delta(makes int) string {
+	text := binary.AppendUvarint([]byte{1}, uint64(makes))
+	return entry(refDelta, len(text), string(text))
 }
 
 // TestHalfOfACommitIsNotTaken: an object that stands for a file and is a commit

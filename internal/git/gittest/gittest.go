@@ -4,12 +4,15 @@ package gittest
 
 import (
 	"bytes"
+	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/cgi"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -42,6 +45,51 @@ func Backend(t testing.TB, root string) http.Handler {
 		Stderr: io.Discard,
 	}
 }
+
+// Commit is one to be made by [Import].
+type Commit struct {
+	Parents    []int // where they are in the list
+	Files      map[string]string
+	Executable map[string]bool // which files are
+	Time       int64           // when it was made, in seconds since 1970
+}
+
+// Import makes many commits by one process, each of them another one even where they
+// hold the same, and returns what they are called. The branch main is the last.
+func Import(t testing.TB, dir string, commits []Commit) []string {
+	t.Helper()
+	var stream bytes.Buffer
+	for i, c := range commits {
+		fmt.Fprintf(&stream, "reset refs/heads/main\n\ncommit refs/heads/main\nmark :%d\ncommitter Bob <bob@example.com> %d +0000\n", i+1, c.Time)
+		data(&stream, fmt.Sprint(i))
+		for n, p := range c.Parents {
+			fmt.Fprintf(&stream, "%s :%d\n", map[bool]string{true: "from", false: "merge"}[n == 0], p+1)
+		}
+		stream.WriteString("deleteall\n")
+		for _, name := range slices.Sorted(maps.Keys(c.Files)) {
+			fmt.Fprintf(&stream, "M %s inline %s\n", map[bool]string{true: "755", false: "644"}[c.Executable[name]], name)
+			data(&stream, c.Files[name])
+		}
+	}
+	marks := filepath.Join(t.TempDir(), "marks")
+	Run(t, dir, stream.String(), "fast-import", "--quiet", "--force", "--export-marks="+marks)
+	made, err := os.ReadFile(marks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := make([]string, len(commits))
+	for line := range strings.Lines(string(made)) {
+		var mark int
+		var id string
+		if _, err := fmt.Sscanf(line, ":%d %s\n", &mark, &id); err != nil {
+			t.Fatalf("git fast-import: %q: %v", line, err)
+		}
+		ids[mark-1] = id
+	}
+	return ids
+}
+
+func data(stream *bytes.Buffer, text string) { fmt.Fprintf(stream, "data %d\n%s\n", len(text), text) }
 
 // Merges is what git makes of merges, each of two commits: the tree, or "" for a
 // conflict. Renames are not looked for.
