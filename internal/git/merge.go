@@ -44,6 +44,15 @@ func (e *UnfitError) Unwrap() error { return e.Err }
 
 func (e *ConflictError) Error() string { return "both sides changed " + strings.Join(e.Files, ", ") }
 
+// unfit is an error of reading what somebody proposes: it is that of what is proposed,
+// unless it is of the world.
+func unfit(err error) error {
+	if errors.Is(err, ErrDamaged) || errors.Is(err, ErrUnread) || errors.Is(err, errIncomplete) {
+		return err
+	}
+	return &UnfitError{err}
+}
+
 // proposedLimits are what a stranger may send.
 func proposedLimits() limits {
 	l := defaultLimits()
@@ -113,7 +122,7 @@ func (r *Repo) merge(ctx context.Context, base, head string) (m *Merge, err erro
 	if err != nil {
 		return nil, err
 	}
-	g := &merger{history: history{ctx, objects}, limits: r.limits}
+	g := newMerger(ctx, objects, r.limits)
 	root, before, when, err := g.roots(into, proposed, r.remote.folder())
 	if err != nil {
 		return nil, err
@@ -122,18 +131,18 @@ func (r *Repo) merge(ctx context.Context, base, head string) (m *Merge, err erro
 		slices.Sort(g.conflicts)
 		return nil, &ConflictError{g.conflicts}
 	}
-	l := &loader{objects: objects, limits: r.limits}
-	after, err := l.root(root, ".")
-	if err != nil && !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrUnread) {
-		err = &UnfitError{err}
-	}
-	if err != nil {
+	l := &loader{objects: g.clone.objects, limits: r.limits}
+	was, err := l.root(before, ".")
+	if errors.Is(err, ErrDamaged) || errors.Is(err, ErrUnread) {
 		return nil, err
 	}
-	l = &loader{objects: objects, limits: r.limits}
-	was, err := l.root(before, ".")
 	if err != nil {
 		was = &node{} // what is wrong with the base is not this commit's fault
+	}
+	l = &loader{objects: objects, limits: r.limits}
+	after, err := l.root(root, ".")
+	if err != nil {
+		return nil, unfit(err)
 	}
 	return &Merge{
 		tree:    &Tree{root: after, time: when, objects: objects, limit: r.limits.File, damage: func(error) {}},
@@ -142,7 +151,7 @@ func (r *Repo) merge(ctx context.Context, base, head string) (m *Merge, err erro
 	}, nil
 }
 
-// borrow gets a commit and all that it needs, beside the clone.
+// borrow gets a commit and all that it needs, beside the clone, which is the lender.
 func (r *Repo) borrow(ctx context.Context, tip plumbing.Hash) (o *objects, end func() error, err error) {
 	end = func() error { return nil }
 	up, ok := r.up.(served)
@@ -151,7 +160,9 @@ func (r *Repo) borrow(ctx context.Context, tip plumbing.Hash) (o *objects, end f
 		if err != nil {
 			return nil, end, err
 		}
-		return openObjects(s.repo.Storer.(*filesystem.Storage).Filesystem().Root()), end, nil
+		o = openObjects(s.repo.Storer.(*filesystem.Storage).Filesystem().Root())
+		o.lender = openObjects(r.clone().dir)
+		return o, end, nil
 	}
 	beside, err := create(r.file("proposed"))
 	if err != nil {
@@ -168,7 +179,23 @@ func (r *Repo) borrow(ctx context.Context, tip plumbing.Hash) (o *objects, end f
 type merger struct {
 	history
 	limits
+	clone     history // where the base is, and what it forked from
+	empty     plumbing.Hash
 	conflicts []string
+}
+
+func newMerger(ctx context.Context, o *objects, l limits) *merger {
+	g := &merger{history: history{ctx, o}, limits: l, clone: history{ctx, o.lender}, empty: o.add(plumbing.TreeObject, nil)}
+	o.lender.add(plumbing.TreeObject, nil)
+	return g
+}
+
+// of is where the three sides of a merge are read: fork, base, head.
+func (g *merger) of(side int) history {
+	if side < 2 {
+		return g.clone
+	}
+	return g.history
 }
 
 // roots are the fleet's folder of the merge and of the base. A folder that is not
@@ -179,9 +206,8 @@ func (g *merger) roots(base, head plumbing.Hash, folder string) (merged, before 
 		return merged, before, when, err
 	}
 	var trees [3]plumbing.Hash
-	l := &loader{objects: g.objects, limits: g.limits}
 	for i, commit := range []plumbing.Hash{fork, base, head} {
-		body, _, err := g.read(commit)
+		body, _, err := g.of(i).read(commit)
 		if err != nil {
 			return merged, before, when, err
 		}
@@ -190,8 +216,12 @@ func (g *merger) roots(base, head plumbing.Hash, folder string) (merged, before 
 			return merged, before, when, err
 		}
 		when = c.Committer.When
+		l := &loader{objects: g.of(i).objects, limits: g.limits}
 		if trees[i], err = l.descend(c.TreeHash, folder); errors.Is(err, errNoFolder) {
-			trees[i], err = g.write(nil), nil
+			trees[i], err = g.empty, nil
+		}
+		if err != nil && i == 2 {
+			err = unfit(err)
 		}
 		if err != nil {
 			return merged, before, when, err
@@ -207,7 +237,7 @@ const maxCommon = 64
 // fork is a best common ancestor of two commits.
 func (g *merger) fork(base, head plumbing.Hash) (plumbing.Hash, error) {
 	nobody := func(string, []byte) error { return nil }
-	of, err := g.walk(base, nil, nobody)
+	of, err := g.clone.walk(base, nil, nobody)
 	if errors.Is(err, errUnknown) {
 		return base, fmt.Errorf("commit %s: %w", base, err)
 	}
@@ -236,7 +266,7 @@ func (g *merger) fork(base, head plumbing.Hash) (plumbing.Hash, error) {
 		if !slices.Contains(common, h) {
 			continue
 		}
-		behind, err := g.walk(h, nil, nobody)
+		behind, err := g.clone.walk(h, nil, nobody)
 		if err != nil {
 			return base, err
 		}
@@ -264,14 +294,20 @@ func (g *merger) folder(fork, base, head plumbing.Hash, at string, depth int) (p
 	var sides [3]map[string]object.TreeEntry
 	names := map[string]bool{}
 	for i, h := range []plumbing.Hash{fork, base, head} {
-		l := &loader{objects: g.objects, limits: g.limits}
+		l := &loader{objects: g.of(i).objects, limits: g.limits}
 		entries, err := l.entries(h, at)
+		if err != nil && i == 2 {
+			err = unfit(err)
+		}
 		if err != nil {
 			return base, err
 		}
 		sides[i] = map[string]object.TreeEntry{}
 		for _, e := range entries {
 			sides[i][e.Name], names[e.Name] = e, true
+		}
+		if len(sides[i]) < len(entries) {
+			return base, &UnfitError{fmt.Errorf("folder %q: it holds a name twice", at)}
 		}
 	}
 	var merged []object.TreeEntry
@@ -301,11 +337,11 @@ func (g *merger) entry(fork, base, head object.TreeEntry, at string, depth int) 
 		hashes := [3]plumbing.Hash{}
 		for i, e := range []object.TreeEntry{fork, base, head} {
 			if hashes[i] = e.Hash; e == none {
-				hashes[i] = g.write(nil)
+				hashes[i] = g.empty
 			}
 		}
 		h, err := g.folder(hashes[0], hashes[1], hashes[2], at, depth+1)
-		if err != nil || h == g.write(nil) {
+		if err != nil || h == g.empty {
 			return none, err
 		}
 		return object.TreeEntry{Name: cmp.Or(base.Name, head.Name), Mode: filemode.Dir, Hash: h}, nil
@@ -336,7 +372,7 @@ func (g *merger) file(fork, base, head plumbing.Hash, at string) (plumbing.Hash,
 	}
 	var texts [3]string
 	for i, h := range []plumbing.Hash{fork, base, head} {
-		data, err := g.objects.read(plumbing.BlobObject, h, g.File)
+		data, err := g.of(i).objects.read(plumbing.BlobObject, h, g.File)
 		if errors.As(err, new(*tooLargeError)) {
 			return base, &UnfitError{fmt.Errorf("file %q: %w", at, err)}
 		}
