@@ -80,9 +80,10 @@ func (m *Merge) Changed() []string { return m.changed }
 func (m *Merge) Close() error { return m.end() }
 
 // Merge fetches a proposed commit and merges it into another one that the clone
-// has, as git does without looking for renames: an error is [ErrGone], a
-// [ConflictError], an [UnfitError], or of the world. Of several best common ancestors one is taken.
-// Merges of one repo wait for each other.
+// has, as git does without looking for renames, or not at all: an error is [ErrGone], a
+// [ConflictError], an [UnfitError], or of the world, which a server is that leaves
+// objects out. Of several best common ancestors one is taken. Merges of one repo wait
+// for each other.
 func (r *Repo) Merge(ctx context.Context, base, head string) (*Merge, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, proposedWithin, fmt.Errorf("it took longer than %v", proposedWithin))
 	defer cancel()

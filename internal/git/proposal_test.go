@@ -13,7 +13,8 @@ import (
 	"github.com/vaultfleet/reconciler/internal/git/gittest"
 )
 
-// TestWhatIsMoreThanTextIsMergedAsGitDoesIt: modes, and a file against a folder.
+// TestWhatIsMoreThanTextIsMergedAsGitDoesIt: modes, and a file against a folder. (A 9 is
+// nothing that git could take for a renamed 1.)
 func TestWhatIsMoreThanTextIsMergedAsGitDoesIt(t *testing.T) {
 	c := func(modes map[string]string, files ...string) gittest.Commit {
 		commit := gittest.Commit{Files: map[string]string{"other": "x\n"}, Modes: modes}
