@@ -74,9 +74,10 @@ func (m *Merge) Changed() []string { return m.changed }
 func (m *Merge) Close() error { return m.end() }
 
 // Merge fetches a proposed commit and merges it into another one that the clone
-// has, as git does without looking for renames: an error is [ErrGone], a
-// [ConflictError], an [UnfitError], or of the world. Of several best common ancestors one is taken.
-// Merges of one repo wait for each other.
+// has, as git does without looking for renames, or not at all: an error is [ErrGone], a
+// [ConflictError], an [UnfitError], or of the world, which a server is that leaves
+// objects out. Of several best common ancestors one is taken. Merges of one repo wait
+// for each other.
 func (r *Repo) Merge(ctx context.Context, base, head string) (*Merge, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, proposedWithin, fmt.Errorf("it took longer than %v", proposedWithin))
 	defer cancel()
@@ -121,11 +122,11 @@ func (r *Repo) merging(ctx context.Context, base, head string, do func(g *merger
 	if err != nil {
 		return nil, err
 	}
-	g := &merger{history: history{ctx, objects}, limits: r.limits}
+	g := newMerger(ctx, objects, r.limits)
 	root, before, err := g.roots(into, proposed, r.remote.folder())
 	switch {
 	case err != nil:
-		return nil, unfit(err)
+		return nil, err
 	case len(g.conflicts) > 0:
 		slices.Sort(g.conflicts)
 		return nil, &ConflictError{g.conflicts}
@@ -139,15 +140,18 @@ func (r *Repo) merging(ctx context.Context, base, head string, do func(g *merger
 
 // made is a merge as it can be read.
 func (g *merger) made(root, before plumbing.Hash) (*Merge, error) {
-	l := &loader{objects: g.objects, limits: g.limits}
+	l := &loader{objects: g.clone.objects, limits: g.limits}
+	was, err := l.root(before, ".")
+	if errors.Is(err, ErrDamaged) || errors.Is(err, ErrUnread) {
+		return nil, err
+	}
+	if err != nil {
+		was = &node{} // what is wrong with the base is not this commit's fault
+	}
+	l = &loader{objects: g.objects, limits: g.limits}
 	after, err := l.root(root, ".")
 	if err != nil {
 		return nil, unfit(err)
-	}
-	l = &loader{objects: g.objects, limits: g.limits}
-	was, err := l.root(before, ".")
-	if err != nil {
-		was = &node{} // what is wrong with the base is not this commit's fault
 	}
 	return &Merge{
 		tree:    &Tree{root: after, time: g.when, objects: g.objects, limit: g.limits.File, damage: func(error) {}},
@@ -171,7 +175,7 @@ func blamed(err error) error {
 // unfit is an error of reading what was proposed. Where our clone or this machine has no
 // part in it, whoever proposed it has.
 func unfit(err error) error {
-	for _, other := range []error{ErrDamaged, ErrUnread, errUnknown, context.Canceled, context.DeadlineExceeded} {
+	for _, other := range []error{ErrDamaged, ErrUnread, errIncomplete, errUnknown, context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, other) {
 			return err
 		}
@@ -182,7 +186,7 @@ func unfit(err error) error {
 	return &UnfitError{Err: err}
 }
 
-// borrow gets a commit and all that it needs, beside the clone.
+// borrow gets a commit and all that it needs, beside the clone, which is the lender.
 func (r *Repo) borrow(ctx context.Context, tip plumbing.Hash) (o *objects, end func() error, err error) {
 	end = func() error { return nil }
 	if own := openObjects(r.clone().dir); own.has(tip) { // merged already, with all that it needs
@@ -194,7 +198,9 @@ func (r *Repo) borrow(ctx context.Context, tip plumbing.Hash) (o *objects, end f
 		if err != nil {
 			return nil, end, err
 		}
-		return openObjects(s.repo.Storer.(*filesystem.Storage).Filesystem().Root()), end, nil
+		o = openObjects(s.repo.Storer.(*filesystem.Storage).Filesystem().Root())
+		o.lender = openObjects(r.clone().dir)
+		return o, end, nil
 	}
 	beside, err := create(r.file("proposed"))
 	if err != nil {
@@ -211,8 +217,28 @@ func (r *Repo) borrow(ctx context.Context, tip plumbing.Hash) (o *objects, end f
 type merger struct {
 	history
 	limits
+	clone     history // where the base is, and what it forked from
+	empty     plumbing.Hash
 	conflicts []string
 	when      time.Time // of the head
+}
+
+func newMerger(ctx context.Context, o *objects, l limits) *merger {
+	clone := o.lender
+	if clone == nil {
+		clone = o // what is merged is there already
+	}
+	g := &merger{history: history{ctx, o}, limits: l, clone: history{ctx, clone}, empty: o.add(plumbing.TreeObject, nil)}
+	clone.add(plumbing.TreeObject, nil)
+	return g
+}
+
+// of is where the three sides of a merge are read: fork, base, head.
+func (g *merger) of(side int) history {
+	if side < 2 {
+		return g.clone
+	}
+	return g.history
 }
 
 // roots are the fleet's folder of the merge and of the base. A folder that is not
@@ -223,9 +249,8 @@ func (g *merger) roots(base, head plumbing.Hash, folder string) (merged, before 
 		return merged, before, err
 	}
 	var trees [3]plumbing.Hash
-	l := &loader{objects: g.objects, limits: g.limits}
 	for i, commit := range []plumbing.Hash{fork, base, head} {
-		body, _, err := g.read(commit)
+		body, _, err := g.of(i).read(commit)
 		if err != nil {
 			return merged, before, err
 		}
@@ -234,8 +259,12 @@ func (g *merger) roots(base, head plumbing.Hash, folder string) (merged, before 
 			return merged, before, err
 		}
 		g.when = c.Committer.When
+		l := &loader{objects: g.of(i).objects, limits: g.limits}
 		if trees[i], err = l.descend(c.TreeHash, folder); errors.Is(err, errNoFolder) {
-			trees[i], err = g.write(nil), nil
+			trees[i], err = g.empty, nil
+		}
+		if err != nil && i == 2 {
+			err = unfit(err)
 		}
 		if err != nil {
 			return merged, before, err
@@ -251,7 +280,7 @@ const maxCommon = 64
 // fork is a best common ancestor of two commits.
 func (g *merger) fork(base, head plumbing.Hash) (plumbing.Hash, error) {
 	nobody := func(string, []byte) error { return nil }
-	of, err := g.walk(base, nil, nobody)
+	of, err := g.clone.walk(base, nil, nobody)
 	if errors.Is(err, errUnknown) {
 		return base, fmt.Errorf("commit %s: %w", base, err)
 	}
@@ -280,7 +309,7 @@ func (g *merger) fork(base, head plumbing.Hash) (plumbing.Hash, error) {
 		if !slices.Contains(common, h) {
 			continue
 		}
-		behind, err := g.walk(h, nil, nobody)
+		behind, err := g.clone.walk(h, nil, nobody)
 		if err != nil {
 			return base, err
 		}
@@ -308,14 +337,20 @@ func (g *merger) folder(fork, base, head plumbing.Hash, at string, depth int) (p
 	var sides [3]map[string]object.TreeEntry
 	names := map[string]bool{}
 	for i, h := range []plumbing.Hash{fork, base, head} {
-		l := &loader{objects: g.objects, limits: g.limits}
+		l := &loader{objects: g.of(i).objects, limits: g.limits}
 		entries, err := l.entries(h, at)
+		if err != nil && i == 2 {
+			err = unfit(err)
+		}
 		if err != nil {
 			return base, err
 		}
 		sides[i] = map[string]object.TreeEntry{}
 		for _, e := range entries {
 			sides[i][e.Name], names[e.Name] = e, true
+		}
+		if len(sides[i]) < len(entries) {
+			return base, &UnfitError{Err: fmt.Errorf("folder %q: it holds a name twice", at)}
 		}
 	}
 	var merged []object.TreeEntry
@@ -345,11 +380,11 @@ func (g *merger) entry(fork, base, head object.TreeEntry, at string, depth int) 
 		hashes := [3]plumbing.Hash{}
 		for i, e := range []object.TreeEntry{fork, base, head} {
 			if hashes[i] = e.Hash; e == none {
-				hashes[i] = g.write(nil)
+				hashes[i] = g.empty
 			}
 		}
 		h, err := g.folder(hashes[0], hashes[1], hashes[2], at, depth+1)
-		if err != nil || h == g.write(nil) {
+		if err != nil || h == g.empty {
 			return none, err
 		}
 		return object.TreeEntry{Name: cmp.Or(base.Name, head.Name), Mode: filemode.Dir, Hash: h}, nil
@@ -380,7 +415,7 @@ func (g *merger) file(fork, base, head plumbing.Hash, at string) (plumbing.Hash,
 	}
 	var texts [3]string
 	for i, h := range []plumbing.Hash{fork, base, head} {
-		data, err := g.objects.read(plumbing.BlobObject, h, g.File)
+		data, err := g.of(i).objects.read(plumbing.BlobObject, h, g.File)
 		if errors.As(err, new(*tooLargeError)) {
 			return base, &UnfitError{Err: fmt.Errorf("file %q: %w", at, err)}
 		}

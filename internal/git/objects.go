@@ -20,8 +20,9 @@ type objects struct {
 	dir string
 	s   *filesystem.Storage
 	own map[plumbing.Hash]made // that are in memory alone
-	// lender has what is not here; nil: there is none. (What go-git reads through
-	// alternates it does not tell the size of, in v5.19.3.)
+	// lender is the clone, where this is a proposal beside it: what is not here, it
+	// has, or it was not sent. (What go-git reads through alternates it does not tell
+	// the size of, in v5.19.3.)
 	lender *objects
 }
 
@@ -73,7 +74,8 @@ func (o *objects) read(kind plumbing.ObjectType, h plumbing.Hash, limit int64) (
 		return m.data, nil
 	}
 	if !o.here(h) {
-		return o.lender.read(kind, h, limit)
+		data, err := o.lender.read(kind, h, limit)
+		return data, unsent(h, err)
 	}
 	err = o.retry(h, func() error {
 		obj, err := o.s.EncodedObject(plumbing.AnyObject, h)
@@ -111,7 +113,8 @@ func (o *objects) size(h plumbing.Hash) (size int64, err error) {
 		return int64(len(m.data)), nil
 	}
 	if !o.here(h) {
-		return o.lender.size(h)
+		size, err := o.lender.size(h)
+		return size, unsent(h, err)
 	}
 	err = o.retry(h, func() (err error) {
 		size, err = o.s.EncodedObjectSize(h)
@@ -138,6 +141,17 @@ func (o *objects) here(h plumbing.Hash) bool {
 		_, err := o.s.EncodedObjectSize(h)
 		return err
 	}))
+}
+
+// errIncomplete says that a server left out what a proposal needs. The clone is without
+// fault: it is read by itself where it has to have something.
+var errIncomplete = errors.New("the proposal is incomplete")
+
+func unsent(h plumbing.Hash, err error) error {
+	if errors.Is(err, plumbing.ErrObjectNotFound) {
+		return fmt.Errorf("%w: the server did not send object %s", errIncomplete, h)
+	}
+	return err
 }
 
 // retry opens the clone again when something is missing: another process may

@@ -4,6 +4,7 @@ package gittest
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -48,10 +49,10 @@ func Backend(t testing.TB, root string) http.Handler {
 
 // Commit is one to be made by [Import].
 type Commit struct {
-	Parents    []int // where they are in the list
-	Files      map[string]string
-	Executable map[string]bool // which files are
-	Time       int64           // when it was made, in seconds since 1970
+	Parents []int // where they are in the list
+	Files   map[string]string
+	Modes   map[string]string // of files that are not 100644
+	Time    int64             // when it was made, in seconds since 1970
 }
 
 // Import makes many commits by one process, each of them another one even where they
@@ -67,7 +68,7 @@ func Import(t testing.TB, dir string, commits []Commit) []string {
 		}
 		stream.WriteString("deleteall\n")
 		for _, name := range slices.Sorted(maps.Keys(c.Files)) {
-			fmt.Fprintf(&stream, "M %s inline %s\n", map[bool]string{true: "755", false: "644"}[c.Executable[name]], name)
+			fmt.Fprintf(&stream, "M %s inline %s\n", cmp.Or(c.Modes[name], "100644"), name)
 			data(&stream, c.Files[name])
 		}
 	}
@@ -92,7 +93,7 @@ func Import(t testing.TB, dir string, commits []Commit) []string {
 func data(stream *bytes.Buffer, text string) { fmt.Fprintf(stream, "data %d\n%s\n", len(text), text) }
 
 // Merges is what git makes of merges, each of two commits: the tree, or "" for a
-// conflict. Renames are not looked for.
+// conflict. Renames are not to be looked for; git 2.39 does all the same.
 func Merges(t testing.TB, dir string, pairs [][2]string) []string {
 	t.Helper()
 	var asked strings.Builder
