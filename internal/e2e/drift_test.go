@@ -174,6 +174,7 @@ func (l *lab) oneDrift(node string) driftRow {
 	}
 	text := l.run(2, "drift", "-o", "json", "--detailed-exitcode").Stdout
 	l.must(json.Unmarshal([]byte(text), &report))
+	report.Items = slices.DeleteFunc(report.Items, func(r driftRow) bool { return r.State == "pending" })
 	on := []string{node}
 	if node == "" {
 		on = nil

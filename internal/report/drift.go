@@ -181,6 +181,8 @@ func remedy(c Cluster, d diff.Drift) string {
 	switch {
 	case d.Waived != nil:
 		return "left alone until " + d.Waived.Until.AddDate(0, 0, -1).Format(time.DateOnly) + ": " + d.Waived.Reason + " (" + d.Waived.Owner + ")"
+	case d.Pending && d.Effect == diff.EffectDeferred:
+		return "no drift: rides the next restart"
 	case d.Pending:
 		return "no drift: comes with the commit"
 	}
@@ -394,7 +396,7 @@ func DriftMarkdown(w io.Writer, d DriftDocument) error {
 		p.line("")
 	}
 	if n := d.Summary.Pending; n > 0 {
-		p.line("⏳ %s with the commit, and no drift", Escape(count(n, "difference")+" to come"))
+		p.line("⏳ %s with a commit or the next restart, and no drift", Escape(count(n, "difference")+" to come"))
 		p.line("")
 	}
 	for _, i := range d.Items {

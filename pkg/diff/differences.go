@@ -19,6 +19,7 @@ type difference struct {
 	have   string
 	effect Effect
 	put    desired.Put // where it is of one
+	rides  bool        // the next restart brings it, and nothing is done for it before
 }
 
 // wanted is the path of the value of the spec that wants it otherwise.
@@ -130,6 +131,9 @@ func (s *situation) contentDiffers(d difference, digest string) (found []differe
 	for _, key := range keys {
 		one := d
 		one.path, one.want, one.have = configKey(key), readable(node.Config[key]), readable(on.Config[key])
+		if one.rides = desired.Deferred(key); one.rides {
+			one.effect = EffectDeferred
+		}
 		switch {
 		case one.have == absent:
 			one.kind = DriftMissing

@@ -62,7 +62,7 @@ type Drift struct {
 	Have     string    `json:"have"`
 	Effect   Effect    `json:"effect"` // of putting it back
 	// Pending says that a commit wants it otherwise and that no turn has brought it
-	// yet: it is no drift.
+	// yet, or that the next restart brings it along: it is no drift.
 	Pending bool      `json:"pending,omitempty"`
 	Waived  *Waived   `json:"waived,omitempty"`
 	Place   string    `json:"place,omitempty"`    // "file:line" that wants it otherwise
@@ -132,7 +132,7 @@ func (s *situation) grouped(found []difference, pending func(difference) bool) [
 	for _, d := range found {
 		waiver, waived := s.want.Waived(d.file, d.node, s.now)
 		row := Drift{Kind: d.kind, Path: d.path, File: d.file, Want: d.want, Have: d.have, Effect: d.effect,
-			Severity: severityOf(d), Pending: pending(d), Place: line(s.want.PlaceOf(d.node, d.wanted()))}
+			Severity: severityOf(d), Pending: d.rides || pending(d), Place: line(s.want.PlaceOf(d.node, d.wanted()))}
 		if waived {
 			row.Waived = &Waived{waiver.Reason, waiver.Owner, waiver.Until}
 		}

@@ -125,6 +125,10 @@ func TestEachDamageIsOneRow(t *testing.T) {
 			mark.Files[configPath] = "sha256:was"
 			mark.Config["log_level"] = `"trace"`
 		}, []string{`medium latent config.log_level: "trace", not "info" [eu-1] reload`}},
+		"what rides the next restart": {func(s *scene) {
+			s.change("eu-1", configPath, onDisk("storage.raft.retry_join[0].leader_api_addr", `"https://old:8200"`))
+		},
+			[]string{`medium changed storage.raft.retry_join[0].leader_api_addr: "https://old:8200", not "https://other:8200" [eu-1] deferred pending`}},
 		"sealed, and a new leader: that is health": {func(s *scene) { s.lead("eu-2"); s.find("eu-3").Vault.Sealed = true }, nil},
 		"down: that is health":                     {func(s *scene) { s.find("eu-3").Service.ActiveState = "failed" }, nil},
 		"not reached: not known": {func(s *scene) {
