@@ -37,7 +37,6 @@ type following struct {
 	news    chan struct{}
 	inForce atomic.Pointer[string]   // the commit; nil: none yet
 	answers *pulls                   // nil: nobody answers pull requests
-	begun   map[string]string        // cluster → digest of the spec that it goes on to
 	before  map[string]desired.Fleet // older commits as they were read
 	waits   atomic.Bool              // the commit has not reached every cluster
 }
@@ -57,7 +56,7 @@ func (r *running) prepare(ctx context.Context, h host) (*keeping, []error) {
 			wrong = append(wrong, err)
 			continue
 		}
-		one := &following{keeping: k, branch: b, only: f, log: h.log, known: desired.NewKnown(), news: make(chan struct{}, 1), begun: map[string]string{}, before: map[string]desired.Fleet{}}
+		one := &following{keeping: k, branch: b, only: f, log: h.log, known: desired.NewKnown(), news: make(chan struct{}, 1), before: map[string]desired.Fleet{}}
 		if len(followed) > 1 {
 			one.log = h.log.With("fleet", f.Words())
 		}
@@ -141,7 +140,7 @@ func (f *following) read(ctx context.Context, commit string) (daemon.Wants, erro
 	if len(f.before) > maxBefore {
 		clear(f.before)
 	}
-	fleet.begun, fleet.before = f.begun, f.before
+	fleet.acts, fleet.before = f.acts, f.before
 	whole, broken, err := f.choose(ctx, f.host, fleet)
 	if err != nil {
 		return daemon.Wants{}, err
@@ -168,6 +167,11 @@ func (f *following) read(ctx context.Context, commit string) (daemon.Wants, erro
 			Order: func() (loop.Ports, loop.Spec, error) { return f.order(ctx, w) }})
 	}
 	return wants, nil
+}
+
+// acts says that no other fleet names a cluster, as far as is known.
+func (f *following) acts(cluster string) bool {
+	return !slices.ContainsFunc(f.claims.of(cluster), func(fleet string) bool { return fleet != f.only.Words() })
 }
 
 // order is what the next turn of a cluster is of.

@@ -66,6 +66,8 @@ func TestRun(t *testing.T) {
 			"hears":   hears,
 			"gets":    gets,
 			"fill":    fill,
+			"settled": settled,
+			"begun":   begun,
 		},
 	})
 }

@@ -33,7 +33,7 @@ type Turned struct {
 func Turn(ctx context.Context, p Ports, spec Spec) Turned {
 	t := Look(ctx, p, spec)
 	wave, ok := t.Plan.Next()
-	if t.Err != nil || !ok {
+	if t.Err != nil || !ok || spec.Ahead {
 		return t
 	}
 	if p.Leave != nil {
@@ -64,6 +64,9 @@ func Look(ctx context.Context, p Ports, spec Spec) Turned {
 	if t.Err == nil && t.Memory.Unsure() {
 		t.Have, t.Memory, t.Err = p.look(ctx, spec)
 	}
+	if t.Err == nil {
+		t.Err = spec.overtaken(t.Memory)
+	}
 	if t.Err != nil {
 		return t
 	}
@@ -72,7 +75,10 @@ func Look(ctx context.Context, p Ports, spec Spec) Turned {
 	t.Plan = diff.Cluster(spec.Cluster, t.Have, t.Memory, now)
 	t.Plan.Commit = spec.Commit
 	t.Err = p.remember(ctx, spec, func(m diff.Memory) diff.Memory {
-		if !t.Plan.Empty() {
+		switch {
+		case spec.Ahead:
+			return m
+		case !t.Plan.Empty():
 			return m.Differing()
 		}
 		return m.Converged(spec.Cluster, spec.Commit, now)
@@ -91,7 +97,10 @@ func (p Ports) look(ctx context.Context, spec Spec) ([]actual.Node, diff.Memory,
 	have := actual.Probe(ctx, p.Host, p.Each, diff.Targets(spec.Cluster, m))
 	now := p.Clock.Now()
 	err = p.remember(ctx, spec, func(stored diff.Memory) diff.Memory {
-		m = diff.Remember(stored, spec.Cluster, have, now).Accept(spec.Cluster, spec.Commit)
+		m = diff.Remember(stored, spec.Cluster, have, now)
+		if !spec.Ahead && spec.overtaken(m) == nil {
+			m = m.Accept(spec.Cluster, spec.Commit)
+		}
 		return m
 	})
 	return have, m, err
