@@ -37,6 +37,7 @@ type following struct {
 	news    chan struct{}
 	inForce atomic.Pointer[string]   // the commit; nil: none yet
 	answers *pulls                   // nil: nobody answers pull requests
+	newest  opened                   // the commit that was read last
 	before  map[string]desired.Fleet // older commits as they were read
 	waits   atomic.Bool              // the commit has not reached every cluster
 }
@@ -132,11 +133,15 @@ func (f *following) ports(with daemon.Ports) daemon.Ports {
 // of it is not in force. That no cluster is chosen is a mistake at the start, and
 // later on what the commit wants; of several fleets one may have none of them.
 func (f *following) read(ctx context.Context, commit string) (daemon.Wants, error) {
-	fleet, err := openCommit(f.Repo, f.only, commit, f.known)
-	if err != nil {
-		return daemon.Wants{}, err
+	fleet := f.newest
+	if fleet.source.Commit != commit { // else it is read again for how far it has come
+		var err error
+		if fleet, err = openCommit(f.Repo, f.only, commit, f.known); err != nil {
+			return daemon.Wants{}, err
+		}
+		fleet.Fleet = f.judged(fleet.Fleet)
+		f.newest = fleet
 	}
-	fleet.Fleet = f.judged(fleet.Fleet)
 	if len(f.before) > maxBefore {
 		clear(f.before)
 	}
