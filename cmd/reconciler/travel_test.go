@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -19,19 +18,20 @@ import (
 	"github.com/vaultfleet/reconciler/pkg/diff"
 )
 
-// BenchmarkAPollWhileACommitTravels is what the daemon does at each poll while a commit
-// has reached one of 100 clusters of three nodes, which soaks, and the others wait.
-func BenchmarkAPollWhileACommitTravels(b *testing.B) {
-	const clusters = 100
-	dir := b.TempDir()
+// newTravel is a daemon's following of a fleet of some clusters of three nodes, which
+// are in sync with its first commit, and its second one, which changes all: prod-000
+// first, which soaks for two hours, then five at once.
+func newTravel(tb testing.TB, clusters int) (f *following, first, second string) {
+	tb.Helper()
+	dir := tb.TempDir()
 	repo := filepath.Join(dir, "fleet")
-	names := layMany(b, repo, clusters, &manyHosts{port: 22, key: "ssh-ed25519 AAAA"})
+	names := layMany(tb, repo, clusters, &manyHosts{port: 22, key: "ssh-ed25519 AAAA"})
 	put := func(path, old, fresh string) {
 		text, err := os.ReadFile(filepath.Join(repo, path))
-		check(b, err)
-		check(b, lay(filepath.Join(repo, path), strings.Replace(string(text), old, fresh, 1)))
+		check(tb, err)
+		check(tb, lay(filepath.Join(repo, path), strings.Replace(string(text), old, fresh, 1)))
 	}
-	g := func(args ...string) string { return strings.TrimSpace(gittest.Run(b, repo, "", args...)) }
+	g := func(args ...string) string { return strings.TrimSpace(gittest.Run(tb, repo, "", args...)) }
 	commit := func() string {
 		g("add", "--all")
 		g("-c", "user.name=Ada", "-c", "user.email=ada@example.com", "commit", "--quiet", "-m", "x")
@@ -39,18 +39,18 @@ func BenchmarkAPollWhileACommitTravels(b *testing.B) {
 	}
 	g("init", "--quiet", "--initial-branch=main")
 	put("fleet.yaml", "fleet: acme\n", "fleet: acme\nrollout: {rings: [{cluster: prod-000, soak: 2h}, {cluster: \"prod-*\", at_once: 5}]}\n")
-	first := commit()
+	first = commit()
 	for _, name := range names {
 		put("clusters/"+name+"/cluster.yaml", "log_level: info", "log_level: debug")
 	}
-	second := commit()
+	second = commit()
 
-	clone, err := git.Open(b.Context(), filepath.Join(dir, "clone"), git.Remote{URL: repo, Branch: "main"})
-	check(b, err)
-	_, err = clone.Fetch(b.Context())
-	check(b, err)
-	check(b, os.Mkdir(filepath.Join(dir, "keys"), 0o700))
-	check(b, os.WriteFile(filepath.Join(dir, "reconciler.yaml"), []byte(`fleets: [{repo: fleet}]
+	clone, err := git.Open(tb.Context(), filepath.Join(dir, "clone"), git.Remote{URL: repo, Branch: "main"})
+	check(tb, err)
+	_, err = clone.Fetch(tb.Context())
+	check(tb, err)
+	check(tb, os.Mkdir(filepath.Join(dir, "keys"), 0o700))
+	check(tb, os.WriteFile(filepath.Join(dir, "reconciler.yaml"), []byte(`fleets: [{repo: fleet}]
 state: state
 key_stores: [keys]
 trust: {known_hosts: known_hosts, networks: [127.0.0.0/8, 10.0.0.0/8], modes: {"*": enforce}, roots: [/opt/vault, /etc/vault.d, /var/log/vault, /usr/local/bin, /etc/systemd/system], services: [vault], users: [vault, root], releases: [/srv/releases]}
@@ -58,27 +58,77 @@ ssh: {key: id}
 `), 0o600))
 	read, problems := settings.Load(filepath.Join(dir, "reconciler.yaml"))
 	if len(problems) > 0 {
-		b.Fatal(problems)
+		tb.Fatal(problems)
 	}
 	h, err := hostFrom(read, slog.New(slog.DiscardHandler))
-	check(b, err)
+	check(tb, err)
 	s, err := store.Open(h.settings.State)
-	check(b, err)
-	f := &following{branch: branch{Repo: clone}, only: settings.Fleet{Repo: repo, Branch: "main", Path: "."}, log: h.log,
+	check(tb, err)
+	f = &following{branch: branch{Repo: clone}, only: settings.Fleet{Repo: repo, Branch: "main", Path: "."}, log: h.log,
 		known: desired.NewKnown(), before: map[string]desired.Fleet{},
 		keeping: &keeping{app: &app{}, claims: newClaims(), world: &world{store: s}, host: h}}
 	before, err := openCommit(clone, f.only, first, nil)
-	check(b, err)
-	memory := lived(b)
+	check(tb, err)
+	memory := lived(tb)
 	for _, c := range before.Clusters {
 		m := memory
 		m.Accepted = diff.Accepted{Commit: first, Digest: c.Digest}
 		m.Good = diff.Standing{Cluster: c.Name, Commit: first, Digest: c.Digest, Since: time.Now(), First: time.Now()}
-		_, err := s.Save(b.Context(), c.Name, m, 0)
-		check(b, err)
+		_, err := s.Save(tb.Context(), c.Name, m, 0)
+		check(tb, err)
 	}
+	return f, first, second
+}
+
+// lived is the memory of a cluster that was born.
+func lived(tb testing.TB) diff.Memory {
+	m, _, err := newApplied(tb).world.Ports().Store.Load(tb.Context(), "prod")
+	check(tb, err)
+	return m
+}
+
+// The daemon notes whom a commit has reached when it reads it, and reads it again until
+// it is everywhere. A cluster that another fleet names as well is not taken.
+func TestTheDaemonTakesACommitRingByRing(t *testing.T) {
+	t.Parallel()
+	f, first, second := newTravel(t, 2)
+	inForce := func(cluster string) string {
+		m, _, err := f.world.store.Load(t.Context(), cluster)
+		check(t, err)
+		return m.Accepted.Commit
+	}
+	f.claims.set("another fleet", []string{"prod-000"})
+	for range 2 {
+		_, err := f.read(t.Context(), second)
+		check(t, err)
+		if inForce("prod-000") != first || inForce("prod-001") != first || !f.waits.Load() {
+			t.Fatalf("in force are %s and %s", inForce("prod-000"), inForce("prod-001"))
+		}
+	}
+	f.claims.set("another fleet", nil)
+	_, err := f.read(t.Context(), second)
+	check(t, err)
+	if inForce("prod-000") != second || inForce("prod-001") != first || !f.waits.Load() {
+		t.Fatalf("in force are %s and %s", inForce("prod-000"), inForce("prod-001"))
+	}
+	m, rev, err := f.world.store.Load(t.Context(), "prod-000")
+	check(t, err)
+	m.Good = diff.Standing{Digest: m.Accepted.Digest, Since: time.Now(), First: time.Now().Add(-3 * time.Hour)}
+	_, err = f.world.store.Save(t.Context(), "prod-000", m, rev)
+	check(t, err)
+	_, err = f.read(t.Context(), second)
+	check(t, err)
+	if inForce("prod-001") != second || f.waits.Load() {
+		t.Fatalf("in force is %s", inForce("prod-001"))
+	}
+}
+
+// BenchmarkAPollWhileACommitTravels is what the daemon does at each poll while a commit
+// has reached one of 100 clusters, which rolls, and the others wait.
+func BenchmarkAPollWhileACommitTravels(b *testing.B) {
+	f, _, second := newTravel(b, 100)
 	wants, err := f.read(b.Context(), second)
-	if err != nil || len(wants.Kept) != clusters || !f.waits.Load() {
+	if err != nil || len(wants.Kept) != 100 || !f.waits.Load() {
 		b.Fatalf("%d clusters are kept: %v", len(wants.Kept), err)
 	}
 	for b.Loop() {
@@ -86,12 +136,4 @@ ssh: {key: id}
 			b.Fatal(err)
 		}
 	}
-}
-
-// lived is the memory of a cluster that was born.
-func lived(b *testing.B) diff.Memory {
-	a := newApplied(b)
-	m, _, err := a.world.Ports().Store.Load(context.Background(), "prod")
-	check(b, err)
-	return m
 }
