@@ -66,7 +66,7 @@ func (f Fellow) converged() (first time.Time, yes bool) {
 // onItsWay says that a cluster is not what it is kept at.
 func (f Fellow) onItsWay() bool { return f.rolls() || f.Good.Since.IsZero() }
 
-// rolls says that a cluster was not what it is kept at since it is.
+// rolls says that a cluster has not been what it is kept at since it was given that.
 func (f Fellow) rolls() bool {
 	return f.Good.Digest != f.Ordered || f.Good.First.IsZero() && f.Good.Since.IsZero()
 }
@@ -105,8 +105,9 @@ func Travel(rings []desired.Ring, fleet []Fellow, may func(Fellow) bool, now tim
 		return cmp.Or(cmp.Compare(t.ring[a], t.ring[b]), cmp.Compare(fleet[a].Name, fleet[b].Name))
 	})
 	for _, i := range t.order {
-		if waits[i] = t.reach(i); waits[i] == nil && fleet[i].Wanted != "" && may(fleet[i]) {
-			t.fleet[i].Ordered = fleet[i].Wanted
+		f := &t.fleet[i]
+		if waits[i] = t.reach(i); waits[i] == nil && f.Wanted != "" && !f.begun() && may(*f) {
+			f.Ordered, f.Good.Since, f.Good.First = f.Wanted, time.Time{}, time.Time{} // as Accept does
 		}
 	}
 	return waits
