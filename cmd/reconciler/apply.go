@@ -12,7 +12,6 @@ import (
 
 	"github.com/vaultfleet/reconciler/internal/history"
 	"github.com/vaultfleet/reconciler/internal/report"
-	"github.com/vaultfleet/reconciler/pkg/desired"
 )
 
 func newApply(a *app) *cobra.Command {
@@ -114,7 +113,7 @@ func (r *applying) applyAll(ctx context.Context, w *world, chosen []choice, limi
 			fmt.Fprintln(r.stdout)
 		}
 		r.history, r.named = w.history, fleetOf(c.opened)
-		if ends[i] = r.apply(ctx, w, c.source, c.whole, c.broken, limits); ctx.Err() != nil {
+		if ends[i] = r.apply(ctx, w, c, limits); ctx.Err() != nil {
 			break
 		}
 	}
@@ -163,25 +162,29 @@ func (r *applying) limits() (*report.Document, error) {
 	return &document, nil
 }
 
-func (r *applying) apply(ctx context.Context, w *world, source report.Source, whole []wanted, broken []desired.Broken, limits *report.Document) error {
+func (r *applying) apply(ctx context.Context, w *world, c choice, limits *report.Document) error {
 	if r.output == "text" {
-		r.preamble(source)
+		r.preamble(c.source)
 	}
 	if !r.yes {
-		agreed, err := r.ask(ctx, w, whole, broken, limits)
+		agreed, err := r.ask(ctx, w, c.whole, c.broken, limits)
 		if err != nil || !agreed {
 			return err
 		}
 	}
+	c, err := r.begin(ctx, w.host, c)
+	if err != nil {
+		return err
+	}
 	stop := r.watch(ctx)
-	clusters := r.converge(ctx, w, whole, limits)
+	clusters := r.converge(ctx, w, c.whole, limits)
 	stop()
-	clusters = append(clusters, brokenClusters(broken)...)
+	clusters = append(clusters, brokenClusters(c.broken)...)
 	code := acted(clusters)
 	if ctx.Err() != nil && unfinished(clusters) {
 		code = report.Interrupted
 	}
-	if err := r.tell(source, clusters, code); err != nil {
+	if err := r.tell(c.source, clusters, code); err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
 	return ended(code)

@@ -26,7 +26,7 @@ type applied struct {
 	stdout, stderr bytes.Buffer
 }
 
-func newApplied(t *testing.T) *applied {
+func newApplied(t testing.TB) *applied {
 	t.Helper()
 	a := &applied{world: sim.NewWorld(1), repo: material(t)}
 	a.applying = &applying{app: &app{stdout: &a.stdout, stderr: &a.stderr, output: "text", color: "never"}, parallel: 1}
@@ -41,7 +41,7 @@ func newApplied(t *testing.T) *applied {
 }
 
 // spec is the cluster with one text of its file replaced.
-func (a *applied) spec(t *testing.T, from, to string) desired.Cluster {
+func (a *applied) spec(t testing.TB, from, to string) desired.Cluster {
 	t.Helper()
 	repo := fstest.MapFS{}
 	for path, body := range a.repo {

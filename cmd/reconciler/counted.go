@@ -47,9 +47,9 @@ func (k *keeping) titles() (all []string) {
 // poll asks the repo, and notes which commit its branch stands at.
 func (f *following) poll(ctx context.Context) (commit string, held, err error) {
 	commit, held, err = f.branch.poll(ctx)
-	f.newest = commit
+	f.tip = commit
 	if why, ok := errors.AsType[*admission.HeldError](held); ok {
-		f.newest = why.Newest
+		f.tip = why.Newest
 	}
 	return commit, held, err
 }
@@ -72,7 +72,7 @@ func (f *following) polled(silent, held, bad error) {
 		}
 	}
 	if silent == nil {
-		p.Head = f.dated(f.newest)
+		p.Head = f.dated(f.tip)
 	}
 	f.metrics.Polled(f.title, p)
 }

@@ -25,6 +25,9 @@ type wanted struct {
 	broken []desired.Problem // why a newer commit is not in force; nil: there is none
 	before *desired.Cluster  // that it was last brought to, where that is another; nil: it cannot be had
 	waits  []diff.Wait       // what a newer commit waits for, that is in force elsewhere
+	next   *wanted           // what that one wants
+	ahead  bool              // another spec is in force until somebody acts
+	noted  bool              // the memory says that it is in force
 }
 
 // inForce splits a fleet into what is in force and what is not: a cluster that
@@ -66,7 +69,7 @@ func (a *app) inForce(ctx context.Context, h host, fleet opened) ([]wanted, []de
 			broken = append(broken, b)
 		}
 	}
-	kept, left, err := before.travel(ctx, whole, time.Now())
+	kept, left, err := before.travel(ctx, a.picks, whole, time.Now())
 	for i := range kept {
 		kept[i].before = before.standing(ctx, kept[i].Cluster)
 	}
@@ -114,8 +117,16 @@ func newPast(h host, of opened, s *store.Store) past {
 // ever was.
 func (p past) accepted(ctx context.Context, b desired.Broken) (wanted, bool, error) {
 	m, _, err := p.store.Load(ctx, b.Name)
-	if err != nil || m.Accepted.Commit == "" {
+	if err != nil {
 		return wanted{}, false, err
+	}
+	return p.acceptedBy(m, b)
+}
+
+// acceptedBy is accepted by what is remembered of the cluster.
+func (p past) acceptedBy(m diff.Memory, b desired.Broken) (wanted, bool, error) {
+	if m.Accepted.Commit == "" {
+		return wanted{}, false, nil
 	}
 	fleet, err := p.at(m.Accepted.Commit)
 	if err != nil {

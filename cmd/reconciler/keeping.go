@@ -43,10 +43,10 @@ type following struct {
 	inForce atomic.Pointer[string]   // the commit; nil: none yet
 	answers *pulls                   // nil: nobody answers pull requests
 	tells   *drifting                // nil: nobody is told of drift
-	begun   map[string]string        // cluster → digest of the spec that it goes on to
+	newest  opened                   // the commit that was read last
 	before  map[string]desired.Fleet // older commits as they were read
 	waits   atomic.Bool              // the commit has not reached every cluster
-	newest  string                   // the commit that the branch stands at
+	tip     string                   // the commit that the branch stands at
 	dates   map[string]time.Time     // of commits
 }
 
@@ -66,7 +66,7 @@ func (r *running) prepare(ctx context.Context, h host) (*keeping, []error) {
 			wrong = append(wrong, err)
 			continue
 		}
-		one := &following{keeping: k, branch: b, only: f, title: named[i], log: h.log, known: desired.NewKnown(), news: make(chan struct{}, 1), begun: map[string]string{}, before: map[string]desired.Fleet{}, dates: map[string]time.Time{}}
+		one := &following{keeping: k, branch: b, only: f, title: named[i], log: h.log, known: desired.NewKnown(), news: make(chan struct{}, 1), before: map[string]desired.Fleet{}, dates: map[string]time.Time{}}
 		if len(followed) > 1 {
 			one.log = h.log.With("fleet", f.Words())
 		}
@@ -147,15 +147,19 @@ func (f *following) ports(with daemon.Ports) daemon.Ports {
 // of it is not in force. That no cluster is chosen is a mistake at the start, and
 // later on what the commit wants; of several fleets one may have none of them.
 func (f *following) read(ctx context.Context, commit string) (daemon.Wants, error) {
-	fleet, err := openCommit(f.Repo, f.only, commit, f.known)
-	if err != nil {
-		return daemon.Wants{}, err
+	fleet := f.newest
+	if fleet.source.Commit != commit { // else it is read again for how far it has come
+		var err error
+		if fleet, err = openCommit(f.Repo, f.only, commit, f.known); err != nil {
+			return daemon.Wants{}, err
+		}
+		fleet.Fleet = f.judged(fleet.Fleet)
+		f.newest = fleet
 	}
-	fleet.Fleet = f.judged(fleet.Fleet)
 	if len(f.before) > maxBefore {
 		clear(f.before)
 	}
-	fleet.begun, fleet.before = f.begun, f.before
+	fleet.acts, fleet.before = f.acts, f.before
 	whole, broken, err := f.choose(ctx, f.host, fleet)
 	if err != nil {
 		return daemon.Wants{}, err
@@ -184,6 +188,11 @@ func (f *following) read(ctx context.Context, commit string) (daemon.Wants, erro
 			Order: func() (loop.Ports, loop.Spec, error) { return f.order(ctx, w) }})
 	}
 	return wants, nil
+}
+
+// acts says that no other fleet names a cluster, as far as is known.
+func (f *following) acts(cluster string) bool {
+	return !slices.ContainsFunc(f.claims.of(cluster), func(fleet string) bool { return fleet != f.only.Words() })
 }
 
 // order is what the next turn of a cluster is of.

@@ -14,6 +14,7 @@ import (
 	nodes "github.com/vaultfleet/reconciler/internal/host"
 	"github.com/vaultfleet/reconciler/internal/loop"
 	"github.com/vaultfleet/reconciler/internal/report"
+	"github.com/vaultfleet/reconciler/internal/review"
 	"github.com/vaultfleet/reconciler/pkg/actual"
 	"github.com/vaultfleet/reconciler/pkg/desired"
 	"github.com/vaultfleet/reconciler/pkg/diff"
@@ -84,6 +85,10 @@ func (w *world) look(ctx context.Context, want wanted) report.Cluster {
 	}
 	c := told(want.Cluster, t)
 	c.Broken = want.broken
+	if want.next != nil && t.Err == nil {
+		next := review.Coming(c, want.Cluster, want.next.Cluster, want.next.commit, t.At)
+		c.Next = &next
+	}
 	return c
 }
 
@@ -147,23 +152,32 @@ func (a *app) narrowed(clusters []report.Cluster) []report.Cluster {
 	}
 	out := slices.Clone(clusters)
 	for i := range out {
-		p := &out[i].Plan
-		out[i].Drift = driftOf(out[i].Drift, a.matchesNode)
-		var waves []diff.Wave
-		for _, w := range p.Waves {
-			if w = keep(w, func(s diff.Step) string { return s.Node }, a.matchesNode); len(w) > 0 {
-				waves = append(waves, w)
-			}
-		}
-		p.Waves = waves
-		p.Blocks = keep(p.Blocks, func(b diff.Block) string { return b.Node }, a.matchesNode)
-		p.Waits = keep(p.Waits, func(w diff.Wait) string { return w.Node }, a.matchesNode)
-		p.Notes = keep(p.Notes, func(n diff.Note) string { return n.Node }, a.matchesNode)
-		p.Unseen = keep(p.Unseen, func(u diff.Unseen) string { return u.Node }, a.matchesNode)
-		out[i].Have = keep(out[i].Have, func(n actual.Node) string { return n.Name }, a.matchesNode)
-		out[i].Nodes = len(out[i].Have)
+		out[i] = a.narrow(out[i])
 	}
 	return out
+}
+
+func (a *app) narrow(c report.Cluster) report.Cluster {
+	p := &c.Plan
+	var waves []diff.Wave
+	for _, w := range p.Waves {
+		if w = keep(w, func(s diff.Step) string { return s.Node }, a.matchesNode); len(w) > 0 {
+			waves = append(waves, w)
+		}
+	}
+	p.Waves = waves
+	p.Blocks = keep(p.Blocks, func(b diff.Block) string { return b.Node }, a.matchesNode)
+	p.Waits = keep(p.Waits, func(w diff.Wait) string { return w.Node }, a.matchesNode)
+	p.Notes = keep(p.Notes, func(n diff.Note) string { return n.Node }, a.matchesNode)
+	p.Unseen = keep(p.Unseen, func(u diff.Unseen) string { return u.Node }, a.matchesNode)
+	c.Drift = driftOf(c.Drift, a.matchesNode)
+	c.Have = keep(c.Have, func(n actual.Node) string { return n.Name }, a.matchesNode)
+	c.Nodes = len(c.Have)
+	if c.Next != nil {
+		next := a.narrow(*c.Next)
+		c.Next = &next
+	}
+	return c
 }
 
 func keep[S ~[]T, T any](items S, node func(T) string, matches func(string) bool) S {

@@ -102,7 +102,7 @@ func buildProgram(b *testing.B) string {
 }
 
 // layMany writes a fleet repo of many clusters.
-func layMany(b *testing.B, repo string, clusters int, nodes *manyHosts) (names []string) {
+func layMany(b testing.TB, repo string, clusters int, nodes *manyHosts) (names []string) {
 	b.Helper()
 	files := material(b)
 	check(b, lay(filepath.Join(repo, "fleet.yaml"), files["fleet.yaml"]))

@@ -1,102 +1,77 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"slices"
 	"time"
 
 	"github.com/vaultfleet/reconciler/internal/git"
+	"github.com/vaultfleet/reconciler/internal/loop"
 	"github.com/vaultfleet/reconciler/pkg/desired"
 	"github.com/vaultfleet/reconciler/pkg/diff"
 )
 
-// A commit reaches the clusters of a fleet ring by ring (pkg/diff, ring.go). One that
-// it has not reached is kept at the spec that was accepted last, as one is whose newest
-// spec is broken. A new cluster has none, and waits for a person's approval anyway.
+// A commit reaches the clusters of a fleet ring by ring (internal/loop, travel.go). One
+// that it has not reached is kept at the spec that was accepted last, as one is whose
+// newest spec is broken. A new cluster has none, and waits for a person's approval anyway.
 
 // travel puts the spec that was accepted last in the place of a commit's where that has
-// not reached the cluster. It decides for all clusters at once, one after another. One
-// whose last spec cannot be had is left alone.
-func (p past) travel(ctx context.Context, whole []wanted, now time.Time) (kept []wanted, left []desired.Broken, err error) {
-	rings := p.of.Rings
-	if len(rings) == 0 {
+// not reached the cluster. One whose last spec cannot be had is left alone.
+func (p past) travel(ctx context.Context, picks func(desired.Cluster) bool, whole []wanted, now time.Time) (kept []wanted, left []desired.Broken, err error) {
+	if len(p.of.Rings) == 0 {
 		return whole, nil, nil
 	}
-	fellows := make([]diff.Fellow, len(whole))
-	for i, w := range whole {
-		m, _, err := p.store.Load(ctx, w.Name)
-		if err != nil {
-			return nil, nil, err
-		}
-		fellows[i] = fellow(w, m)
-		if p.of.begun[w.Name] == w.Digest {
-			fellows[i].Ordered = w.Digest // a moment ago, and its turn has not noted it yet
-		}
+	t := loop.Travel{Rings: p.of.Rings, Store: memories{p.store}}
+	if p.of.acts != nil {
+		t.Alone = p.store.Alone
 	}
-	for _, i := range inOrder(rings, fellows) {
-		if len(whole[i].broken) > 0 {
-			kept = append(kept, whole[i]) // at the last spec already
+	fleet := make([]loop.Wanted, len(whole))
+	for i, w := range whole {
+		fleet[i] = loop.Wanted{Cluster: w.Cluster, Commit: w.commit, Broken: len(w.broken) > 0,
+			Ours: picks(w.Cluster) && (p.of.acts == nil || p.of.acts(w.Name))}
+	}
+	reached, err := t.Decide(ctx, fleet, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, w := range whole {
+		r := reached[i]
+		if r.Wait == nil {
+			w.ahead, w.noted = r.Ahead, r.Noted
+			kept = append(kept, w)
 			continue
 		}
-		w := diff.Reach(rings, fellows[i], fellows, now)
-		if w == nil {
-			fellows[i].Ordered = fellows[i].Wanted
-			p.of.begin(whole[i].Cluster)
-			kept = append(kept, whole[i])
-			continue
-		}
-		before, ok, err := p.accepted(ctx, desired.Broken{Name: whole[i].Name})
+		before, ok, err := p.acceptedBy(r.Memory, desired.Broken{Name: w.Name})
 		switch {
 		case errors.Is(err, git.ErrDamaged) || errors.Is(err, git.ErrUnread):
 			return nil, nil, err
 		case err != nil:
-			left = append(left, desired.Broken{Name: whole[i].Name, Problems: []desired.Problem{{Place: desired.Place{File: "clusters/" + whole[i].Name},
-				Severity: desired.SeverityError, Cluster: whole[i].Name, Text: "it cannot be kept at the spec that it has, until the commit reaches it: " + err.Error()}}})
+			left = append(left, desired.Broken{Name: w.Name, Problems: []desired.Problem{{Place: desired.Place{File: "clusters/" + w.Name},
+				Severity: desired.SeverityError, Cluster: w.Name, Text: "it cannot be kept at the spec that it has, until the commit reaches it: " + err.Error()}}})
 		case ok:
-			before.waits = []diff.Wait{*w}
+			before.waits, before.next, before.noted = []diff.Wait{*r.Wait}, &w, r.Noted
 			kept = append(kept, before)
 		default:
-			kept = append(kept, whole[i])
+			kept = append(kept, w)
 		}
 	}
 	return kept, left, nil
 }
 
-// fellow is how a cluster stands, as far as others wait for it.
-func fellow(w wanted, m diff.Memory) diff.Fellow {
-	f := diff.Fellow{Name: w.Name, Environment: w.Environment, Wanted: w.Digest, Ordered: m.Accepted.Digest, Good: m.Good, Observed: w.Mode != desired.ModeEnforce}
-	if len(w.broken) > 0 {
-		f.Wanted = ""
+// begin is what was chosen, as it is acted on: whom the commit reaches takes its place
+// in its ring now.
+func (a *app) begin(ctx context.Context, h host, c choice) (choice, error) {
+	if len(c.Rings) == 0 {
+		return c, nil
 	}
-	f.Unborn = !m.Known
-	f.Failed = slices.ContainsFunc(m.Tries, func(t diff.Try) bool { return t.Outcome == diff.OutcomeFailed || t.Outcome == diff.OutcomeUnknown })
-	f.Held = slices.ContainsFunc(m.Leaves, func(l diff.Leave) bool { return l.Kind == diff.LeaveHold && l.Node == "" })
-	return f
+	c.acts = func(string) bool { return true }
+	var err error
+	c.whole, c.broken, err = a.choose(ctx, h, c.opened)
+	return c, err
 }
 
-// inOrder are the clusters as a commit comes to them: by ring, and by name.
-func inOrder(rings []desired.Ring, fleet []diff.Fellow) []int {
-	order := make([]int, len(fleet))
-	for i := range order {
-		order[i] = i
-	}
-	ring := func(i int) int { return diff.RingOf(rings, fleet[i].Name, fleet[i].Environment) }
-	slices.SortFunc(order, func(a, b int) int {
-		return cmp.Or(cmp.Compare(ring(a), ring(b)), cmp.Compare(fleet[a].Name, fleet[b].Name))
-	})
-	return order
-}
-
-// begin notes that a cluster goes on to what a commit wants of it.
-func (o opened) begin(c desired.Cluster) {
-	if o.begun != nil {
-		o.begun[c.Name] = c.Digest
-	}
-}
-
-// travelling says that a commit has not reached some cluster.
+// travelling says that a commit is not in force of some cluster yet.
 func travelling(whole []wanted) bool {
-	return slices.ContainsFunc(whole, func(w wanted) bool { return len(w.waits) > 0 })
+	return slices.ContainsFunc(whole, func(w wanted) bool { return len(w.waits) > 0 || w.ahead })
 }

@@ -2,17 +2,26 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/vaultfleet/reconciler/examples"
 	"github.com/vaultfleet/reconciler/internal/git"
 	"github.com/vaultfleet/reconciler/internal/git/gittest"
+	"github.com/vaultfleet/reconciler/internal/loop"
 	"github.com/vaultfleet/reconciler/internal/settings"
 	"github.com/vaultfleet/reconciler/internal/store"
+	"github.com/vaultfleet/reconciler/pkg/desired"
 	"github.com/vaultfleet/reconciler/pkg/diff"
 )
 
@@ -107,4 +116,81 @@ func TestACommitReachesClustersRingByRing(t *testing.T) {
 	remember("prod-eu", second, 0)
 	remember("lab", second, 0)
 	want("who has begun goes on, whatever becomes of the others", kept(at(second)), "second", "second")
+}
+
+// TestNoPlaceOfARingIsTakenTwice: many processes decide at the same moment, each about
+// to act on another cluster of a ring, as apply --cluster beside a daemon is.
+func TestNoPlaceOfARingIsTakenTwice(t *testing.T) {
+	t.Parallel()
+	const clusters, places = 12, 2
+	dir := t.TempDir()
+	first, err := store.Open(dir)
+	check(t, err)
+	var fleet []loop.Wanted
+	for i := range clusters {
+		c := desired.Cluster{Name: fmt.Sprint("c", i), Mode: desired.ModeEnforce, Digest: "old"}
+		_, err := first.Save(t.Context(), c.Name, diff.Memory{Known: true}.Accept(c, "1").Converged(c, "1", time.Now()), 0)
+		check(t, err)
+		c.Digest = "new"
+		fleet = append(fleet, loop.Wanted{Cluster: c, Commit: "2"})
+	}
+	begin := make(chan struct{})
+	var all sync.WaitGroup
+	for i := range clusters {
+		all.Go(func() {
+			s, err := store.Open(dir)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			mine := slices.Clone(fleet)
+			mine[i].Ours = true
+			travel := loop.Travel{Rings: []desired.Ring{{Cluster: "c*", AtOnce: places}}, Store: memories{s}, Alone: s.Alone}
+			<-begin
+			if _, err := travel.Decide(t.Context(), mine, time.Now()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	close(begin)
+	all.Wait()
+	begun := 0
+	for _, w := range fleet {
+		m, _, err := first.Load(t.Context(), w.Cluster.Name)
+		check(t, err)
+		if m.Accepted.Digest == "new" {
+			begun++
+		}
+	}
+	if begun != places {
+		t.Errorf("%d clusters of a ring began, and %d may", begun, places)
+	}
+}
+
+// settled has it remembered that a cluster has been what is in force of it for a while:
+// settled CLUSTER DURATION
+func settled(ts *testscript.TestScript, _ bool, args []string) {
+	ago, err := time.ParseDuration(args[1])
+	ts.Check(err)
+	s, err := store.Open(ts.MkAbs("state"))
+	ts.Check(err)
+	m, rev, err := s.Load(context.Background(), args[0])
+	ts.Check(err)
+	since := time.Now().Add(-ago)
+	m.Known, m.Good = true, diff.Standing{Cluster: args[0], Commit: m.Accepted.Commit, Digest: m.Accepted.Digest, Since: since, First: since}
+	_, err = s.Save(context.Background(), args[0], m, rev)
+	ts.Check(err)
+}
+
+// begun says that the newest commit of fleet/ is in force of a cluster: begun CLUSTER
+func begun(ts *testscript.TestScript, neg bool, args []string) {
+	s, err := store.Open(ts.MkAbs("state"))
+	ts.Check(err)
+	m, _, err := s.Load(context.Background(), args[0])
+	ts.Check(err)
+	head, err := exec.Command("git", "-C", ts.MkAbs("fleet"), "rev-parse", "HEAD").Output()
+	ts.Check(err)
+	if is := m.Accepted.Commit == strings.TrimSpace(string(head)); is == neg {
+		ts.Fatalf("of %s commit %s is in force, and the newest is %s", args[0], m.Accepted.Commit, head)
+	}
 }

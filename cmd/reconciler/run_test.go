@@ -67,6 +67,8 @@ func TestRun(t *testing.T) {
 			"gets":    gets,
 			"lacks":   lacks,
 			"fill":    fill,
+			"settled": settled,
+			"begun":   begun,
 		},
 	})
 }

@@ -18,11 +18,11 @@ import (
 type opened struct {
 	desired.Fleet
 	source  report.Source
-	repo    *git.Repo                // nil: it is a folder
-	begun   map[string]string        // cluster → digest of the spec that it goes on to; nil: nobody asks again
-	only    settings.Fleet           // as reconciler.yaml has it, and which of its clusters are kept here
-	before  map[string]desired.Fleet // older commits as they were read; nil: nobody asks again
-	clashes map[string]bool          // clusters that another fleet names as well
+	repo    *git.Repo                 // nil: it is a folder
+	acts    func(cluster string) bool // whom this process is about to act on, of those that the flags leave; nil: it only looks
+	only    settings.Fleet            // as reconciler.yaml has it, and which of its clusters are kept here
+	before  map[string]desired.Fleet  // older commits as they were read; nil: nobody asks again
+	clashes map[string]bool           // clusters that another fleet names as well
 }
 
 // open reads the fleets: the folder of --fleet, else every repo of
@@ -67,7 +67,9 @@ func (a *app) openNewest(ctx context.Context, h host, followed settings.Fleet) (
 	if err != nil {
 		return opened{}, err
 	}
-	return openCommit(b.Repo, followed, commit, nil)
+	fleet, err := openCommit(b.Repo, followed, commit, nil)
+	fleet.before = map[string]desired.Fleet{}
+	return fleet, err
 }
 
 // followed are the repos that reconciler.yaml follows.
@@ -166,7 +168,7 @@ func (a *app) choose(ctx context.Context, h host, fleet opened) (whole []wanted,
 		return nil, nil, err
 	}
 	for _, c := range inForce {
-		if a.matches(c.Name) && a.labelled(c.Cluster) && a.hasNode(c.Cluster) {
+		if a.picks(c.Cluster) {
 			whole = append(whole, c)
 		}
 	}
@@ -176,6 +178,11 @@ func (a *app) choose(ctx context.Context, h host, fleet opened) (whole []wanted,
 		}
 	}
 	return whole, broken, nil
+}
+
+// picks says that the flags leave a cluster.
+func (a *app) picks(c desired.Cluster) bool {
+	return a.matches(c.Name) && a.labelled(c) && a.hasNode(c)
 }
 
 // noneChosen says why no cluster is left.

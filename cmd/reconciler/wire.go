@@ -138,7 +138,8 @@ func (w *world) cluster(ctx context.Context, in wanted) (loop.Ports, loop.Spec, 
 		Host: w.nodes.Look, Each: nodesAtOnce, Store: memories{w.store}, Lease: w.lease,
 		Hands: w.hands(want, c, targets), Clock: clock{}, Op: newOp,
 	}
-	return logged(w.fails.ports(ports), w.log, want.Name), loop.Spec{Cluster: want, Commit: in.commit, Contents: w.contents(want), Before: in.before, Asked: w.asked, Waits: in.waits}, nil
+	return logged(w.fails.ports(ports), w.log, want.Name), loop.Spec{Cluster: want, Commit: in.commit, Contents: w.contents(want), Before: in.before,
+		Asked: w.asked, Waits: in.waits, Ahead: in.ahead, Noted: in.noted}, nil
 }
 
 // letGo ends what binds us to a cluster that is gone.

@@ -24,6 +24,13 @@ type Spec struct {
 	// Waits are for what the plan of this spec knows nothing of: a newer commit that
 	// has not reached the cluster.
 	Waits []diff.Wait
+	// Ahead: another spec is in force as yet, and this one is only looked at: nothing is
+	// done, and the memory does not say that it is in force, nor how far the cluster is
+	// with it.
+	Ahead bool
+	// Noted: the memory says already that it is in force. Where it says so of another by
+	// now, that is another process's, and nothing is done by this one.
+	Noted bool
 }
 
 // ErrConflict says that somebody else saved a memory in between: load it again.

@@ -39,7 +39,7 @@ func Turn(ctx context.Context, p Ports, spec Spec) (t Turned) {
 	defer func() { t.Took = p.Clock.Now().Sub(began) }()
 	t = Look(ctx, p, spec)
 	wave, ok := t.Plan.Next()
-	if t.Err != nil || !ok {
+	if t.Err != nil || !ok || spec.Ahead {
 		return t
 	}
 	if p.Leave != nil {
@@ -70,6 +70,9 @@ func Look(ctx context.Context, p Ports, spec Spec) Turned {
 	if t.Err == nil && t.Memory.Unsure() {
 		t.Have, t.Memory, t.Err = p.look(ctx, spec)
 	}
+	if t.Err == nil {
+		t.Err = spec.overtaken(t.Memory)
+	}
 	if t.Err != nil {
 		return t
 	}
@@ -84,6 +87,9 @@ func Look(ctx context.Context, p Ports, spec Spec) Turned {
 	t.Plan = diff.Cluster(spec.Cluster, t.Have, planned, now)
 	t.Plan.Commit = spec.Commit
 	t.Err = p.remember(ctx, spec, func(m diff.Memory) diff.Memory {
+		if spec.Ahead {
+			return m
+		}
 		m = m.Notice(t.Drift, t.Have, now)
 		if !t.Plan.Empty() {
 			return m.Differing()
@@ -104,7 +110,10 @@ func (p Ports) look(ctx context.Context, spec Spec) ([]actual.Node, diff.Memory,
 	have := actual.Probe(ctx, p.Host, p.Each, diff.Targets(spec.Cluster, m))
 	now := p.Clock.Now()
 	err = p.remember(ctx, spec, func(stored diff.Memory) diff.Memory {
-		m = diff.Remember(stored, spec.Cluster, have, now).Accept(spec.Cluster, spec.Commit)
+		m = diff.Remember(stored, spec.Cluster, have, now)
+		if !spec.Ahead && spec.overtaken(m) == nil {
+			m = m.Accept(spec.Cluster, spec.Commit)
+		}
 		return m
 	})
 	return have, m, err

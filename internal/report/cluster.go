@@ -22,6 +22,9 @@ type Cluster struct {
 	Results  []apply.Result    // of all waves that were done, in order
 	Broken   []desired.Problem // why its newest spec is not in force; without a commit in Plan nothing was planned
 	Err      error             // what kept the look or the waves from going on
+	// Next is the cluster once the commit that it waits for reaches it, its nodes being
+	// as they are now; nil: it waits for none. No exit code and no sum counts it.
+	Next *Cluster
 }
 
 // Busy is an error that says who else acts on a cluster.

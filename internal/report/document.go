@@ -78,6 +78,7 @@ type Entry struct {
 	Problems    []Problem `json:"problems,omitempty"`
 	Error       string    `json:"error,omitempty"`
 	Busy        string    `json:"busy,omitempty"` // who acts on it
+	Next        *Entry    `json:"next,omitempty"` // once the commit of its plan reaches the cluster, which waits for it
 }
 
 // Result is what became of one step.
@@ -130,6 +131,10 @@ func entry(c Cluster) Entry {
 		e.Busy = busy.Busy()
 	} else if c.Err != nil {
 		e.Error = c.Err.Error()
+	}
+	if c.Next != nil {
+		next := entry(*c.Next)
+		e.Next = &next
 	}
 	return e
 }

@@ -54,6 +54,14 @@ func (p *page) section(c Cluster) {
 	p.line("")
 	p.fenced("diff", diffLines(c))
 	p.stages(c)
+	if c.Next != nil {
+		state, _ := headline(*c.Next)
+		p.line("<b>%s</b> %s", Escape(when(*c.Next)), Escape(state))
+		p.line("")
+		p.warnings(*c.Next)
+		p.fenced("diff", diffLines(*c.Next))
+		p.stages(*c.Next)
+	}
 	p.line("</details>")
 	p.line("")
 }

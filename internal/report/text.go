@@ -40,6 +40,20 @@ func Text(w io.Writer, o Options, clusters []Cluster) error {
 func (p *page) cluster(c Cluster) {
 	state, s := headline(c)
 	p.heading(c, state, s)
+	p.body(c)
+	if c.Next != nil {
+		state, s := headline(*c.Next)
+		p.line("  %s %s", when(*c.Next), p.paint(s, state))
+		p.body(*c.Next)
+	}
+}
+
+// when begins what is said of the plan of a commit that has not come.
+func when(next Cluster) string {
+	return "when commit " + clean(shorter(next.Plan.Commit)) + " reaches it:"
+}
+
+func (p *page) body(c Cluster) {
 	for _, b := range c.Broken {
 		p.wrapped("  invalid  ", red, b.Error())
 	}

@@ -186,6 +186,20 @@ func planned(want desired.Cluster, look Seen, strange []string) report.Cluster {
 	return Plan(want, have, look.Memory, look.At)
 }
 
+// Coming is what a commit will do to a cluster that it has not reached, its nodes being
+// as they were seen by a look at the spec that is in force. What is noted of that one as
+// well is left out.
+func Coming(now report.Cluster, old, fresh desired.Cluster, commit string, at time.Time) report.Cluster {
+	strange := pair{old: old, new: fresh}.strange()
+	have := AsSeen(fresh, Seen{Have: diff.Asked(now.Have, old, fresh), Memory: now.Memory}, func(node string) (actual.Phase, string, bool) {
+		return actual.PhaseTCP, "it is reached otherwise then, and nobody has looked at it so", slices.Contains(strange, node)
+	})
+	c := Plan(fresh, have, now.Memory, at)
+	c.Plan.Commit = commit
+	c.Plan.Notes = slices.DeleteFunc(c.Plan.Notes, func(n diff.Note) bool { return slices.Contains(now.Plan.Notes, n) })
+	return c
+}
+
 // AsSeen are the nodes that a look at a spec would ask for, as they were seen. Of
 // one that was not seen, or that must not count, the phase and the reason are said.
 func AsSeen(want desired.Cluster, look Seen, why func(node string) (phase actual.Phase, reason string, ignore bool)) []actual.Node {

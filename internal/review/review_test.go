@@ -3,6 +3,7 @@ package review
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -526,6 +527,37 @@ func TestTheCommentFollowsTheRollout(t *testing.T) {
 	turn(t, f.reviewer())
 	if f.writes != writes {
 		t.Errorf("it is over, and %d times something was written", f.writes-writes)
+	}
+}
+
+// What a commit will do is planned on the look at the spec in force: what both note is
+// not said again, and a node that is reached otherwise then was not seen.
+func TestWhatIsComingIsPlannedOnTheLastLook(t *testing.T) {
+	f := newForgery(t)
+	f.trees[hash("next")] = edit(t, logLevel(t, "debug"), prodEU, "address: 10.1.0.12", "address: 10.1.0.99")
+	old, _ := f.fleet(f.commit).Cluster("prod-eu")
+	fresh, _ := f.fleet(hash("next")).Cluster("prod-eu")
+	s := f.seen["prod-eu"]
+	now := Plan(old, s.Have, s.Memory, f.now)
+	if len(now.Plan.Notes) == 0 {
+		t.Fatal("nothing is noted, and nothing can be left out")
+	}
+	next := Coming(now, old, fresh, hash("next"), f.now)
+	var changed []string
+	for _, wave := range next.Plan.Waves {
+		for _, step := range wave {
+			changed = append(changed, step.Node)
+		}
+	}
+	slices.Sort(changed)
+	if !slices.Equal(slices.Compact(changed), []string{"eu-1", "eu-3"}) || next.Plan.Commit != hash("next") || now.Plan.Commit != "" {
+		t.Errorf("of commit %s it changes %v: %+v", next.Plan.Commit, changed, next.Plan)
+	}
+	if u := next.Plan.Unseen; len(u) != 1 || u[0].Node != "eu-2" || len(now.Plan.Unseen) != 0 {
+		t.Errorf("not seen: %+v", u)
+	}
+	if slices.ContainsFunc(next.Plan.Notes, func(n diff.Note) bool { return slices.Contains(now.Plan.Notes, n) }) {
+		t.Errorf("noted twice: %+v", next.Plan.Notes)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"unicode"
 
+	"github.com/vaultfleet/reconciler/internal/lease/flock"
 	"github.com/vaultfleet/reconciler/internal/store/durable"
 )
 
@@ -80,6 +81,16 @@ func (s *Store) Writable(ctx context.Context) error {
 		return fmt.Errorf("check that the state folder %s can be written: %w; nothing is done to nodes until it can", s.dir, err)
 	}
 	return nil
+}
+
+// Alone returns once no other process decides over several clusters, and keeps all
+// others from it until it is left.
+func (s *Store) Alone(ctx context.Context) (leave func(), err error) {
+	lock, err := flock.Wait(ctx, filepath.Join(s.dir, "deciding"))
+	if err != nil {
+		return nil, err
+	}
+	return lock.Unlock, nil
 }
 
 // Clusters are the names of all clusters that have a journal, sorted.

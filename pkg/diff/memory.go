@@ -168,6 +168,7 @@ func (m Memory) Member(name string) Member {
 func (m Memory) Accept(want desired.Cluster, commit string) Memory {
 	if commit != "" && m.Accepted.Digest != want.Digest {
 		m.Accepted = Accepted{Commit: commit, Digest: want.Digest}
+		m.Good.Since, m.Good.First = time.Time{}, time.Time{} // also where it was this very spec once
 	}
 	return m
 }

@@ -3,6 +3,7 @@ package diff
 import (
 	"cmp"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,10 +19,15 @@ import (
 // commit reaches it, a cluster is kept at the spec that it had, drift and repair
 // included.
 //
+// A cluster that is not what it is kept at is perhaps mended by the newest commit
+// alone. So it waits for no other of its ring that is only broken like itself, or that
+// failed on its way to an older commit: they would wait for each other. It waits for
+// those that roll, and takes no place from them.
+//
 // A cluster that the commit does not touch was what it wants long ago, and has to be so
 // now. Nobody waits for one that is only observed, because nothing will ever be done
-// there, nor for one that was never born, which waits for a person. One whose spec is
-// broken, or that is held, halts.
+// there, nor for one that was never born, which waits for a person and for no ring. One
+// whose spec is broken, or that is held, halts; and no commit comes to one that is held.
 
 // Fellow is how a cluster of the fleet stands, as far as others wait for it.
 type Fellow struct {
@@ -35,6 +41,19 @@ type Fellow struct {
 	Unborn            bool
 }
 
+// FellowOf is how a cluster stands by what is remembered of it. Broken: the spec is not
+// the newest one, which cannot be read.
+func FellowOf(want desired.Cluster, broken bool, m Memory, now time.Time) Fellow {
+	f := Fellow{Name: want.Name, Environment: want.Environment, Wanted: want.Digest, Ordered: m.Accepted.Digest, Good: m.Good,
+		Observed: want.Mode != desired.ModeEnforce, Unborn: !m.Known}
+	if broken {
+		f.Wanted = ""
+	}
+	_, f.Held = m.leave(LeaveHold, "", now)
+	f.Failed = slices.ContainsFunc(m.Tries, func(t Try) bool { return t.Outcome == OutcomeFailed || t.Outcome == OutcomeUnknown })
+	return f
+}
+
 // converged says that a cluster is what the newest commit wants, and when it first was.
 func (f Fellow) converged() (first time.Time, yes bool) {
 	first = f.Good.First
@@ -45,7 +64,12 @@ func (f Fellow) converged() (first time.Time, yes bool) {
 }
 
 // onItsWay says that a cluster is not what it is kept at.
-func (f Fellow) onItsWay() bool { return f.Good.Digest != f.Ordered || f.Good.Since.IsZero() }
+func (f Fellow) onItsWay() bool { return f.rolls() || f.Good.Since.IsZero() }
+
+// rolls says that a cluster has not been what it is kept at since it was given that.
+func (f Fellow) rolls() bool {
+	return f.Good.Digest != f.Ordered || f.Good.First.IsZero() && f.Good.Since.IsZero()
+}
 
 // begun says that a cluster is kept at what the newest commit wants.
 func (f Fellow) begun() bool { return f.Wanted != "" && f.Ordered == f.Wanted }
@@ -65,52 +89,103 @@ func RingOf(rings []desired.Ring, name, environment string) int {
 	return len(rings)
 }
 
-// Reach says whether the newest commit has reached a cluster: nil, or what it waits
-// for.
-func Reach(rings []desired.Ring, me Fellow, fleet []Fellow, now time.Time) *Wait {
-	if len(rings) == 0 || me.begun() {
-		return nil
+// Travel says of each cluster whether the newest commit has reached it: nil, or what it
+// waits for. The commit comes to one after another, by ring and by name; one that may
+// begin and has been reached counts as on its way for those that come after it.
+func Travel(rings []desired.Ring, fleet []Fellow, may func(Fellow) bool, now time.Time) []*Wait {
+	waits := make([]*Wait, len(fleet))
+	if len(rings) == 0 {
+		return waits
 	}
-	mine := RingOf(rings, me.Name, me.Environment)
-	var longest *Wait // of those that only soak
-	var onTheWay []string
-	for _, f := range fleet {
-		ring := RingOf(rings, f.Name, f.Environment)
-		first, converged := f.converged()
-		switch {
-		case f.Name == me.Name || f.Observed || f.Unborn || ring > mine:
-		case ring == mine:
-			if f.onItsWay() && f.Failed {
-				return ringWait(f.Name + ", which is of its ring, failed")
-			}
-			if f.onItsWay() {
-				onTheWay = append(onTheWay, f.Name)
-			}
-		case f.Wanted == "":
-			return ringWait("the spec of " + f.Name + ", which is of a ring before, cannot be read")
-		case f.Held && !converged:
-			return ringWait(f.Name + ", which is of a ring before, is held")
-		case !converged:
-			return ringWait(f.Name + ", which is of a ring before, is not what the commit wants yet")
-		default:
-			if until := first.Add(rings[ring].Soak); now.Before(until) && (longest == nil || until.After(longest.Until)) {
-				w := ringWait(f.Name + ", which is of a ring before, soaks")
-				w.Until = until
-				longest = w
-			}
+	t := travel{rings, slices.Clone(fleet), make([]int, len(fleet)), make([]int, len(fleet)), now}
+	for i, f := range fleet {
+		t.ring[i], t.order[i] = RingOf(rings, f.Name, f.Environment), i
+	}
+	slices.SortFunc(t.order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(t.ring[a], t.ring[b]), cmp.Compare(fleet[a].Name, fleet[b].Name))
+	})
+	for _, i := range t.order {
+		f := &t.fleet[i]
+		if waits[i] = t.reach(i); waits[i] == nil && f.Wanted != "" && !f.begun() && may(*f) {
+			f.Ordered, f.Good.Since, f.Good.First = f.Wanted, time.Time{}, time.Time{} // as Accept does
 		}
 	}
-	if longest != nil {
-		return longest
+	return waits
+}
+
+type travel struct {
+	rings []desired.Ring
+	fleet []Fellow
+	ring  []int // of each of the fleet
+	order []int // in which the commit comes to them
+	now   time.Time
+}
+
+// reach says what a cluster waits for; nil: the commit has reached it, or it is broken
+// and wants nothing new.
+func (t travel) reach(i int) *Wait {
+	me := t.fleet[i]
+	if me.Wanted == "" || me.begun() || me.Unborn {
+		return nil
 	}
-	atOnce := 1
-	if mine < len(rings) {
-		atOnce = cmp.Or(rings[mine].AtOnce, 1)
+	if me.Held {
+		return ringWait("it is held")
 	}
-	if len(onTheWay) >= atOnce {
-		return ringWait("of its ring no more go at once than are on their way: " + strings.Join(onTheWay, ", "))
+	var longest *Wait // of those that only soak
+	var places []string
+	for _, k := range t.order {
+		f := t.fleet[k]
+		if k == i || f.Observed || f.Unborn || t.ring[k] > t.ring[i] {
+			continue
+		}
+		if t.ring[k] == t.ring[i] {
+			if !f.onItsWay() || me.onItsWay() && !f.begun() && !f.rolls() {
+				continue
+			}
+			if f.Failed && (f.begun() || !me.onItsWay()) {
+				return ringWait(f.Name + ", which is of its ring, failed")
+			}
+			places = append(places, f.Name)
+			continue
+		}
+		w := t.through(f, t.rings[t.ring[k]].Soak)
+		if w != nil && w.Until.IsZero() {
+			return w
+		}
+		if w != nil && (longest == nil || w.Until.After(longest.Until)) {
+			longest = w
+		}
+	}
+	if longest == nil && len(places) >= t.atOnce(t.ring[i]) {
+		return ringWait("of its ring no more go at once than are on their way: " + strings.Join(places, ", "))
+	}
+	return longest
+}
+
+// through says that a cluster of a ring before holds nobody up: nil, or why it does.
+func (t travel) through(f Fellow, soak time.Duration) *Wait {
+	first, converged := f.converged()
+	switch {
+	case f.Wanted == "":
+		return ringWait("the spec of " + f.Name + ", which is of a ring before, cannot be read")
+	case f.Held && !converged:
+		return ringWait(f.Name + ", which is of a ring before, is held")
+	case !converged:
+		return ringWait(f.Name + ", which is of a ring before, is not what the commit wants yet")
+	case t.now.Before(first.Add(soak)):
+		w := ringWait(f.Name + ", which is of a ring before, soaks")
+		w.Until = first.Add(soak)
+		return w
 	}
 	return nil
+}
+
+// atOnce is how many clusters of a ring may be on their way.
+func (t travel) atOnce(ring int) int {
+	if ring < len(t.rings) {
+		return cmp.Or(t.rings[ring].AtOnce, 1)
+	}
+	return 1
 }
 
 func ringWait(why string) *Wait {
