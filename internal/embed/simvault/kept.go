@@ -1,8 +1,6 @@
 package simvault
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -15,8 +13,7 @@ import (
 
 // keep writes a text.
 func keep(path string, text []byte) error {
-	sum := sha256.Sum256(text)
-	sealed := append([]byte(hex.EncodeToString(sum[:])+"\n"), text...)
+	sealed := []byte(hash(string(text)) + "\n" + string(text))
 	if err := overwrite(path+".copy", sealed); err != nil {
 		return err
 	}
