@@ -1,6 +1,7 @@
 package history
 
 import (
+	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -46,6 +47,7 @@ type History struct {
 	// Of the one goroutine that writes:
 	db     *sql.DB     // nil: not open
 	opened os.FileInfo // the file of db
+	zips   sync.Pool   // of gzip.Writer
 	pruned time.Time
 }
 
@@ -53,7 +55,7 @@ type History struct {
 // is wrong with the file is told, and tried again at the next turn.
 func Open(state string, o Options) *History {
 	h := &History{file: File(state), tell: o.Tell, keep: o.Keep, sums: map[string][sha256.Size]byte{},
-		todo: make(chan any, queued), ended: make(chan struct{})}
+		todo: make(chan any, queued), ended: make(chan struct{}), zips: sync.Pool{New: func() any { return gzip.NewWriter(nil) }}}
 	go h.write()
 	return h
 }

@@ -12,6 +12,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/vaultfleet/reconciler/internal/report"
@@ -35,7 +36,7 @@ func (h *History) transact(ctx context.Context, what any) error {
 		return err
 	}
 	defer tx.Rollback()
-	w := page{ctx: ctx, tx: tx}
+	w := page{ctx: ctx, tx: tx, zips: &h.zips}
 	h.mu.Lock()
 	lost := h.lost
 	h.mu.Unlock()
@@ -73,6 +74,7 @@ type page struct {
 	tx   *sql.Tx
 	err  error
 	late bool // something of the turn was left out: it is asked again at the next
+	zips *sync.Pool
 }
 
 func (w *page) exec(query string, args ...any) (id int64) {
@@ -260,15 +262,23 @@ func (w *page) plan(r record, outcome string) {
 			e.Blocks = append(e.Blocks, string(b.Reason))
 		}
 	}
-	zipped, err := zip(p)
+	zipped, err := zip(w.zips, p)
 	w.err = cmp.Or(w.err, err)
 	w.exec("INSERT INTO plan (event, fingerprint, zipped) VALUES (?, ?, ?)", w.event(r.fleet, r.cluster, e), p.Fingerprint(), zipped)
 }
 
-func zip(p diff.Plan) ([]byte, error) {
+// zip is the JSON of a plan, compressed. A writer of that is large, so one serves
+// many plans.
+func zip(writers *sync.Pool, p diff.Plan) ([]byte, error) {
+	text, err := json.Marshal(p)
+	if err != nil {
+		return nil, err
+	}
 	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	err := json.NewEncoder(z).Encode(p)
+	z := writers.Get().(*gzip.Writer)
+	defer writers.Put(z)
+	z.Reset(&b)
+	_, err = z.Write(text)
 	err = cmp.Or(err, z.Close())
 	return b.Bytes(), err
 }
