@@ -20,6 +20,7 @@ type forgeLab struct {
 	*Gitea
 	ada, bot, mallory Login
 	project           string
+	news              *receivers
 }
 
 func newForgeLab(t *testing.T) *forgeLab {
@@ -52,7 +53,9 @@ func newForgeLab(t *testing.T) *forgeLab {
 	if !strings.Contains(string(text), local) {
 		t.Fatalf("reconciler.yaml has no %q", local)
 	}
-	f.must(os.WriteFile(f.config, []byte(strings.Replace(string(text), local, served, 1)+"webhook: {listen: \"127.0.0.1:9181\", secret_file: "+secret+"}\n"), 0o600))
+	got, told := f.Rig.receivers()
+	f.news = got
+	f.must(os.WriteFile(f.config, []byte(strings.Replace(string(text), local, served, 1)+told+"webhook: {listen: \"127.0.0.1:9181\", secret_file: "+secret+"}\n"), 0o600))
 	f.Do(f.ada, "POST", "/repos/acme/fleet/hooks", map[string]any{"type": "gitea", "active": true,
 		"events": []string{"push", "pull_request", "pull_request_sync", "issue_comment", "pull_request_comment"},
 		"config": map[string]any{"url": "http://127.0.0.1:9181/hook", "content_type": "json", "secret": "a secret of the forge and the reconciler"}}, nil)
@@ -232,6 +235,9 @@ func TestPullRequestsAreAnsweredOnARealForge(t *testing.T) {
 		f.answered(docs.Number, "resumed")
 		l.inSync()
 	})
+
+	t.Run("drift is told in an issue, by mail and by a webhook", func(t *testing.T) { f.toldOfDrift(t, d, f.news) })
+	t.Run("a plan is approved where it is read", func(t *testing.T) { f.approvedWhereRead(t, d) })
 	d.ends(0)
 }
 
