@@ -66,7 +66,7 @@ func TestACommitTravelsRingByRing(t *testing.T) {
 	l.part("what the first ring cannot take up goes no further", func() {
 		before := l.runs()
 		l.write("clusters/first/tls/"+first.Name+".crt", string(l.Nodes[0].Cert)) // of another key
-		rings("true")
+		l.write("clusters/prod/cluster.yaml", l.spec("  log_level: info\n  ui: true"))
 		l.commit("a certificate that does not fit")
 		d.says("cluster=first", "reason=refused")
 		turns := d.turns()
@@ -80,7 +80,6 @@ func TestACommitTravelsRingByRing(t *testing.T) {
 
 	l.part("the commit that mends it travels on", func() {
 		l.write("clusters/first/tls/"+first.Name+".crt", string(first.Cert))
-		rings("true")
 		l.commit("the certificate that fits")
 		d.inSyncWith(l.head())
 		d.until("prod to be what the newest commit wants", func() bool { return l.inSyncOn(d, "prod") })
