@@ -65,7 +65,7 @@ ssh: {key: id}
 	s, err := store.Open(h.settings.State)
 	check(tb, err)
 	f = &following{branch: branch{Repo: clone}, only: settings.Fleet{Repo: repo, Branch: "main", Path: "."}, log: h.log,
-		known: desired.NewKnown(), before: map[string]desired.Fleet{},
+		known: desired.NewKnown(), before: map[string]desired.Fleet{}, dates: map[string]time.Time{},
 		keeping: &keeping{app: &app{}, claims: newClaims(), world: &world{store: s}, host: h}}
 	before, err := openCommit(clone, f.only, first, nil)
 	check(tb, err)
