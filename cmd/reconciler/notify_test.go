@@ -58,6 +58,7 @@ func (s *receiving) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/broken") {
 			w.WriteHeader(http.StatusInternalServerError)
 		}
+		_, _ = io.WriteString(w, "{}") // as ntfy does
 		return
 	}
 	var sent map[string]any

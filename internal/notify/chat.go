@@ -22,7 +22,7 @@ import (
 // Service is whose chat a URL is of.
 type Service string
 
-// The services that have settings of their own. Any takes every URL of shoutrrr's.
+// The services that have settings of their own. Any takes the URL of every service.
 const (
 	Slack Service = "slack"
 	Teams Service = "teams"
@@ -67,10 +67,12 @@ func (c *Chat) Send(ctx context.Context, m Message) error {
 		}
 		scheme = string(Slack)
 	}
-	if err := c.takes(scheme); err != nil {
-		return err
+	name, _, _ := strings.Cut(scheme, "+")
+	service := Service(name)
+	if c.service != Any && service != c.service {
+		return fmt.Errorf("the url of the chat is of %.20q, and not of %s", service, c.service)
 	}
-	return c.hand(ctx, order{URL: raw, Title: c.plain(m.Title), Text: c.plain(chatText(m))})
+	return c.hand(ctx, order{URL: raw, Title: service.plain(m.Title), Text: service.plain(chatText(m))})
 }
 
 func chatText(m Message) string {
@@ -79,20 +81,6 @@ func chatText(m Message) string {
 		text = strings.TrimRight(text, "\n") + "\n" + m.Link
 	}
 	return text
-}
-
-// takes says why a URL is none of this service, or none that anything is sent by.
-func (c *Chat) takes(scheme string) error {
-	service, _, _ := strings.Cut(scheme, "+")
-	switch {
-	case c.service != Any && service != string(c.service):
-		return fmt.Errorf("the url of the chat is of %.20q, and not of %s", service, c.service)
-	case service == "smtp":
-		return errors.New("the url of the chat is of smtp; use a sink of mail")
-	case service == "logger":
-		return errors.New("the url of the chat is of logger, which sends nothing")
-	}
-	return nil
 }
 
 // slackURL is a webhook as Slack shows it, in the notation of shoutrrr.
@@ -106,8 +94,8 @@ func slackURL(raw string) (string, error) {
 
 // plain is text that calls nobody and links to nothing. Slack and Teams read &, < and >
 // as their own.
-func (c *Chat) plain(text string) string {
-	if c.service != Any {
+func (s Service) plain(text string) string {
+	if s == Slack || s == Teams {
 		text = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(text)
 	}
 	return strings.ReplaceAll(text, "@", "@\u200b")
@@ -202,7 +190,7 @@ func (c *Chat) hand(ctx context.Context, o order) error {
 
 // relayed is the environment of the process that sends: the ways out, and nothing else.
 func relayed(all []string) []string {
-	var kept []string
+	kept := []string{} // nil would be all of it
 	for _, v := range all {
 		name, _, _ := strings.Cut(v, "=")
 		switch strings.ToUpper(name) {

@@ -110,7 +110,7 @@ func TestSlackIsToldThroughTheProxyOfTheEnvironment(t *testing.T) {
 	m := news("k")
 	m.Text = "branch <!channel> & @here\nprod-eu\n" + strings.Repeat("one more row\n", 1000)
 	must(t, chat(Slack, slackHook).Send(t.Context(), m))
-	must(t, chat(Slack, strings.NewReplacer("https://hooks.slack.com/services/", "slack://hook:", "/", "-").Replace(slackHook)+"@webhook").Send(t.Context(), m))
+	must(t, chat(Any, strings.NewReplacer("https://hooks.slack.com/services/", "slack://hook:", "/", "-").Replace(slackHook)+"@webhook").Send(t.Context(), m))
 	if want := "POST " + slackHook; len(n.asked) != 2 || n.asked[0] != want || n.asked[1] != want {
 		t.Fatalf("%q", n.asked)
 	}
@@ -119,6 +119,9 @@ func TestSlackIsToldThroughTheProxyOfTheEnvironment(t *testing.T) {
 		Attachments []struct{ Text string }
 	}
 	must(t, json.Unmarshal([]byte(n.bodies[0]), &sent))
+	if n.bodies[1] != n.bodies[0] {
+		t.Errorf("by its own URL it is told %.300s", n.bodies[1])
+	}
 	all := n.bodies[0]
 	if sent.Text != m.Title || sent.Attachments[0].Text != "branch &lt;!channel&gt; &amp; @\u200bhere" || len(all) > 20_000 ||
 		!strings.Contains(all, "more lines") || !strings.Contains(all, m.Link) {
@@ -224,13 +227,15 @@ func TestAURLOfAChatThatCannotBeIsNotSentTo(t *testing.T) {
 		slackHook + "\n" + canary: {Slack, "does not hold one URL on one line"},
 		teamsHook:                 {Slack, `is of "teams", and not of slack`},
 		"https://evil.example.com/services/T/B/" + canary:                    {Slack, "as Slack shows it"},
-		"slack://hook:" + canary + "@webhook":                                {Slack, "none that shoutrrr takes"},
-		"smtp://u:" + canary + "@h/?from=a@b&to=c@d":                         {Any, "use a sink of mail"},
-		"logger://" + canary:                                                 {Any, "sends nothing"},
-		"nothing://" + canary:                                                {Any, "none that shoutrrr takes"},
-		"generic://hooks.internal:1/" + canary + "?disabletls=yes":           {Any, "leads to one that is not https"},
-		"generic+http://hooks.internal/" + canary:                            {Any, "leads to one that is not https"},
-		"generic://127.0.0.1:1/" + canary + "?disabletls=yes&@x=" + canary:   {Any, "send to the chat"},
+		"slack://hook:" + canary + "@webhook":                                {Slack, "none that is taken"},
+		"smtp://u:" + canary + "@h/?from=a@b&to=c@d":                         {Any, "use a sink of webhook or mail"},
+		"logger://" + canary:                                                 {Any, "none that is taken"},
+		"nothing://" + canary:                                                {Any, "none that is taken"},
+		"rocketchat://hooks.internal:1/a/" + canary + "?disabletls=yes":      {Any, "send to the chat"},
+		"generic+https://hooks.internal/" + canary:                           {Any, "none that is taken"},
+		"ntfy+https://hooks.internal/" + canary:                              {Any, "none that is taken"},
+		"ntfy://h/\x7f" + canary:                                             {Any, "does not hold one URL"},
+		"ntfy://127.0.0.1:1/" + canary + "?scheme=http&disabletls=yes":       {Any, "send to the chat"},
 		"ntfy://u:" + canary + "@ntfy.internal/x?scheme=http&disabletls=yes": {Any, "leads to one that is not https"},
 		"gotify://gotify.internal/Aaa" + canary + "?disabletls=yes":          {Any, "send to the chat"},
 		"mattermost://mattermost.internal/" + canary + "xx?disabletls=yes":   {Any, "leads to one that is not https"},
@@ -251,9 +256,13 @@ func TestAChatThatHangsIsLeft(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	sent := make(chan error, 1)
 	go func() {
-		sent <- chat(Any, strings.Replace(s.URL, "http", "generic", 1)+"/"+canary+"?disabletls=yes").Send(ctx, news("k"))
+		sent <- chat(Any, strings.Replace(s.URL, "http", "ntfy", 1)+"/"+canary+"?scheme=http&disabletls=yes").Send(ctx, news("k"))
 	}()
-	<-came
+	select {
+	case <-came:
+	case err := <-sent:
+		t.Fatal(err)
+	}
 	cancel(errors.New("enough"))
 	says(t, <-sent, "send to the chat: enough")
 }
@@ -277,15 +286,17 @@ func TestTheProcessThatSendsIsToldNoSecretsOfOthers(t *testing.T) {
 	if want := []string{"https_proxy=a", "NO_PROXY=b", "SSL_CERT_DIR=c", "PATH=/bin"}; !slices.Equal(got, want) {
 		t.Errorf("%q", got)
 	}
+	if relayed(nil) == nil {
+		t.Error("an environment of nothing is that of this process")
+	}
 }
 
 // TestEveryServiceGoesThroughTheDoor holds each service of shoutrrr to a client of ours:
-// a new release of it may bring one that makes its own.
+// a new release of it may bring another service, or one that makes its own.
 func TestEveryServiceGoesThroughTheDoor(t *testing.T) {
 	urls := map[string]string{
 		"bark":       "bark://key@bark.example.com",
 		"discord":    "discord://token@1234",
-		"generic":    "generic://generic.example.com",
 		"gotify":     "gotify://gotify.example.com/Aaa.bbb.ccc.ddd",
 		"googlechat": "googlechat://chat.googleapis.com/v1/spaces/FOO/messages?key=bar&token=baz",
 		"hangouts":   "hangouts://chat.googleapis.com/v1/spaces/FOO/messages?key=bar&token=baz",
@@ -312,7 +323,10 @@ func TestEveryServiceGoesThroughTheDoor(t *testing.T) {
 	before := http.DefaultTransport
 	defer func() { http.DefaultTransport = before }()
 	for _, service := range r.ListServices() {
-		if service == "smtp" || service == "logger" {
+		if slices.Contains([]string{"smtp", "logger", "generic"}, service) {
+			if named(service) != nil {
+				t.Errorf("%s is taken", service)
+			}
 			continue
 		}
 		raw, known := urls[service]

@@ -51,7 +51,7 @@ func Open(dir string, log *slog.Logger) (*Outbox, error) {
 	o := &Outbox{dir: dir, log: log, lock: lock, workers: map[string]*worker{}}
 	entries, err := os.ReadDir(dir)
 	for _, e := range entries {
-		if err == nil && e.IsDir() && IsName(e.Name()) {
+		if err == nil && e.IsDir() && isName(e.Name()) {
 			_, err = o.worker(e.Name())
 		}
 	}
@@ -62,8 +62,8 @@ func Open(dir string, log *slog.Logger) (*Outbox, error) {
 	return o, nil
 }
 
-// IsName says that a text can name a sink.
-func IsName(text string) bool {
+// isName says that a text can name a sink.
+func isName(text string) bool {
 	return regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$`).MatchString(text)
 }
 
@@ -91,7 +91,7 @@ func (o *Outbox) Use(sinks map[string]Sink) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(sinks)) {
-		if !IsName(name) {
+		if !isName(name) {
 			return fmt.Errorf("%q cannot name a sink", name)
 		}
 		if _, err := o.worker(name); err != nil {

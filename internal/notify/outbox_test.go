@@ -381,6 +381,9 @@ func TestTooManyMessagesPushOutTheOldestDigests(t *testing.T) {
 		put(t, o, Digest, "a", "d1", "d2")
 		put(t, o, New, "a", "2", "3", "4")
 		put(t, o, Digest, "a", "d3") // not worth one of those
+		if w := o.workers["a"].queue.waiting; w[0].id != news("1").ID() || w[3].kind == Digest {
+			t.Errorf("a digest took the place of %s", news("1").ID())
+		}
 		put(t, o, Resolved, "a", "5")
 		if s := o.States()[0]; s.Pending != 4 || s.Dropped != 4 {
 			t.Errorf("%+v", s)
@@ -518,7 +521,6 @@ func TestSinksMayChangeWhileMessagesWait(t *testing.T) {
 		put(t, o, New, "a", "1")
 		synctest.Wait()
 		must(t, o.Use(map[string]Sink{"b": b}))
-		time.Sleep(time.Hour)
 		err := o.Put([]string{"a", "b"}, news("2"))
 		says(t, err, "does not name it any more")
 		synctest.Wait()

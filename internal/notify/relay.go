@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/nicholas-fedor/shoutrrr/pkg/router"
 	"github.com/nicholas-fedor/shoutrrr/pkg/types"
 
 	"github.com/vaultfleet/reconciler/internal/outbound"
@@ -80,22 +79,21 @@ func unescaped(s string) string {
 
 // send has shoutrrr send the message, with the door in every client that it has.
 func (d *door) send(o order) error {
-	var r router.ServiceRouter
-	service, err := r.Locate(o.URL)
+	to, err := service(o.URL)
 	if err != nil {
-		return errors.New("the url of the chat is none that shoutrrr takes; see the page of the service at shoutrrr.nickfedor.com")
+		return err
 	}
-	if s, ok := service.(interface{ SetHTTPClient(*http.Client) }); ok {
+	if s, ok := to.(interface{ SetHTTPClient(*http.Client) }); ok {
 		s.SetHTTPClient(&http.Client{Transport: d})
 	}
-	if s, ok := service.(interface{ GetHTTPClient() *http.Client }); ok && s.GetHTTPClient() != nil {
+	if s, ok := to.(interface{ GetHTTPClient() *http.Client }); ok && s.GetHTTPClient() != nil {
 		s.GetHTTPClient().Transport = d
 	}
-	switch service.GetID() {
+	switch to.GetID() {
 	case string(Slack), string(Teams):
-		return service.Send(o.Text, &types.Params{types.TitleKey: o.Title})
+		return to.Send(o.Text, &types.Params{types.TitleKey: o.Title})
 	}
-	return service.Send(o.Title+"\n\n"+o.Text, &types.Params{})
+	return to.Send(o.Title+"\n\n"+o.Text, &types.Params{})
 }
 
 // door is what every request of a service goes through: to https, or to this machine;

@@ -389,7 +389,11 @@ func TestAMailServerThatSaysNothingIsLeft(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		sent := make(chan error, 1)
 		go func() { sent <- mailTo(t, p.server()).Send(ctx, news("k")) }()
-		<-p.hung
+		select {
+		case <-p.hung:
+		case err := <-sent:
+			t.Fatal(err)
+		}
 		cancel(errors.New("enough"))
 		says(t, <-sent, "mail through "+p.address+": enough")
 	}

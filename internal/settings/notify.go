@@ -46,6 +46,11 @@ type Mail struct {
 	To           []string
 }
 
+// Files are those that a sink needs.
+func (s Sink) Files() []string {
+	return slices.DeleteFunc([]string{s.URLFile, s.SecretFile, s.Mail.PasswordFile, s.CA}, func(file string) bool { return file == "" })
+}
+
 // SinkNames are the names of notify, sorted: what may be told where.
 func (s Settings) SinkNames() []string { return slices.Sorted(maps.Keys(s.Notify)) }
 
