@@ -92,6 +92,11 @@ func (a *app) checkHost(ctx context.Context, h host) []finding {
 	for _, s := range w.keys.Stores {
 		out = append(out, found("key store "+s.Name(), s.Check(ctx), "mount it, and make it writable; only for a store that is new: mkdir -m 700 "+s.Name()))
 	}
+	for _, name := range h.settings.SinkNames() {
+		for _, file := range h.settings.Notify[name].Files() {
+			out = append(out, readable("notify."+name, file))
+		}
+	}
 	s, err := store.Open(h.settings.State)
 	if err == nil {
 		err = s.Writable(ctx)

@@ -84,6 +84,7 @@ func newRoot(a *app) *cobra.Command {
 		newTakeover(a),
 		newKeys(a),
 		newCheck(a),
+		newNotify(a),
 		newDemo(a),
 	)
 	return root

@@ -72,11 +72,11 @@ func rootsOf(file string) (*x509.CertPool, error) {
 	}
 	pem, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("read ca of the fleet: %w", err)
+		return nil, fmt.Errorf("read ca: %w", err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("ca of the fleet: %s holds no certificate", file)
+		return nil, fmt.Errorf("ca: %s holds no certificate", file)
 	}
 	return pool, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/vaultfleet/reconciler/internal/daemon"
 	"github.com/vaultfleet/reconciler/internal/health"
 	"github.com/vaultfleet/reconciler/internal/hook"
+	"github.com/vaultfleet/reconciler/internal/notify"
 	"github.com/vaultfleet/reconciler/internal/sdnotify"
 	"github.com/vaultfleet/reconciler/internal/settings"
 	"github.com/vaultfleet/reconciler/pkg/desired"
@@ -32,6 +33,7 @@ type standing struct {
 	before []*keeping // that may be at their last turns
 	hooks  *ear
 	health *ear
+	post   *post
 }
 
 // stand runs until the process is told to end.
@@ -167,6 +169,8 @@ func (s *standing) reread() (host, []error) {
 type made struct {
 	*keeping
 	hooks, health *ear
+	sinks         map[string]notify.Sink
+	post          *post
 }
 
 // make opens all that settings name, and says everything that is wrong.
@@ -183,6 +187,12 @@ func (s *standing) make(ctx context.Context, h host) (*made, []error) {
 	if next.health, err = listen(h.settings.HTTP.Listen, s.health); err != nil {
 		wrong = append(wrong, errBusy("tell how it goes over http", "http.listen", err))
 	}
+	var unfit []error
+	next.sinks, unfit = sinksOf(h)
+	wrong = append(wrong, unfit...)
+	if next.post, err = openPost(h.settings.State, next.sinks, s.post, h.log); err != nil {
+		wrong = append(wrong, err)
+	}
 	if len(wrong) > 0 {
 		s.unmake(next)
 		return nil, wrong
@@ -198,6 +208,9 @@ func (s *standing) unmake(next *made) {
 	if next.health != s.health {
 		next.health.close()
 	}
+	if next.post != s.post {
+		next.post.close()
+	}
 	if next.keeping != nil && next.world != nil {
 		next.world.close()
 	}
@@ -212,6 +225,8 @@ func (s *standing) turnTo(ctx context.Context, next *made) {
 		s.before = append(s.over(), s.now)
 	}
 	s.board.forget()
+	s.post = next.post
+	s.post.use(next.sinks, log) // before anybody has news
 	next.begin(ctx, daemon.Ports{Seen: s.board.seen, Places: s.places, Pulse: s.pulse})
 	s.now = next.keeping
 	oldHooks, oldHealth := s.hooks, s.health
@@ -254,6 +269,7 @@ func (s *standing) close() {
 	for _, k := range append(s.before, s.now) {
 		<-k.ended
 	}
+	s.post.close()
 	s.health.close()
 }
 

@@ -56,6 +56,7 @@ func read(path string) ([]byte, error) {
 }
 
 func (r *reader) settings(root *yaml.Node, s *Settings) {
+	var notify *yaml.Node // whether there is a forge is known once all of it was read
 	r.fields(root, "",
 		key{"fleets", func(n *yaml.Node) { r.fleets(n, s) }},
 		key{"trust", func(n *yaml.Node) { r.trust(n, &s.Trust) }},
@@ -87,5 +88,9 @@ func (r *reader) settings(root *yaml.Node, s *Settings) {
 			r.at(n, "write it below the fleet, as fleets: [{repo: …, forge: {…}}]", "a forge is of a fleet")
 		}},
 		key{"http", func(n *yaml.Node) { r.http(n, &s.HTTP) }},
+		key{"notify", func(n *yaml.Node) { notify = n }},
 	)
+	if notify != nil {
+		r.notify(notify, s)
+	}
 }

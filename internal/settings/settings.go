@@ -25,6 +25,7 @@ type Settings struct {
 	Releases   Releases
 	Webhook    Webhook
 	HTTP       HTTP
+	Notify     map[string]Sink // by name
 }
 
 // Fleet is a repo that is followed.

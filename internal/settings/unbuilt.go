@@ -6,7 +6,6 @@ package settings
 func unbuilt() map[string]string {
 	return map[string]string{
 		"drift_reports": "run `reconciler plan --detailed-exitcode` on a schedule of your own",
-		"notify":        "watch the exit code and the log",
 		"trust.host_ca": "use @cert-authority lines in trust.known_hosts",
 		"ssh.bastions":  "run the reconciler where it reaches the nodes",
 	}
