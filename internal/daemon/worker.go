@@ -106,12 +106,12 @@ func (d *daemon) attempt(ctx context.Context, w *worker, teller *Teller, pulse *
 		},
 		Every: d.every,
 		Seen: func(t loop.Turned) {
-			whole := ctx.Err() == nil // else the look was cut short, and tells nothing
-			t.Cluster = w.name        // also where nothing could be ordered
-			if whole {
-				teller.Turned(t)
+			t.Cluster = w.name // also where nothing could be ordered
+			if t.Cut(ctx) {
+				return
 			}
-			if d.Seen != nil && (whole || len(t.Results) > 0) {
+			teller.Turned(t)
+			if d.Seen != nil {
 				d.Seen(t)
 			}
 		},
