@@ -89,7 +89,7 @@ func (r *applying) run(ctx context.Context) error {
 	if err := w.store.Writable(ctx); err != nil {
 		return err
 	}
-	w.history = r.remembers(h)
+	w.history = r.writes(h)
 	defer w.history.Close()
 	if err := r.letGo(ctx, w, fleets); err != nil {
 		return err

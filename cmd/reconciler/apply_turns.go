@@ -43,7 +43,7 @@ func (r *applying) bring(ctx context.Context, ports loop.Ports, spec loop.Spec, 
 	var results []apply.Result
 	last := loop.Converge(ctx, ports, spec, func(t loop.Turned) {
 		results = append(results, t.Results...)
-		if ctx.Err() == nil || len(t.Results) > 0 { // else the look was cut short, and tells nothing
+		if !t.Cut(ctx) {
 			r.history.Of(r.named)(t)
 		}
 		if !r.quiet {

@@ -236,7 +236,7 @@ func (a *app) remembered(ctx context.Context, cluster string, birth bool) (spoke
 	if err != nil {
 		return spoken{}, diff.Memory{}, err
 	}
-	return spoken{s, a.remembers(h)}, memory, nil
+	return spoken{s, a.writes(h)}, memory, nil
 }
 
 // inSpec says that the fleet has the cluster, and the node of --node.

@@ -54,7 +54,7 @@ func (r *running) run(ctx context.Context) error {
 		return err
 	}
 	defer place.Release()
-	r.here.history = r.remembers(r.here)
+	r.here.history = r.writes(r.here)
 	defer r.here.history.Close()
 	if r.once {
 		return r.round(ctx)

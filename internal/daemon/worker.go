@@ -102,11 +102,11 @@ func (d *daemon) attempt(ctx context.Context, w *worker, teller *Teller, pulse *
 		},
 		Every: d.every,
 		Seen: func(t loop.Turned) {
-			whole := ctx.Err() == nil // else the look was cut short, and tells nothing
-			if whole {
-				teller.Turned(t)
+			if t.Cut(ctx) {
+				return
 			}
-			if d.Seen != nil && (whole || len(t.Results) > 0) {
+			teller.Turned(t)
+			if d.Seen != nil {
 				d.Seen(t)
 			}
 		},

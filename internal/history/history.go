@@ -24,7 +24,8 @@ const queued = 1024
 type Options struct {
 	Keep time.Duration // older rows are deleted; 0: none is
 	// Tell hears once that the history cannot be written and why, and nil once it
-	// can be again. A [DamagedError] is told as well, and is over at once.
+	// can be again. A [DamagedError] is told as well, and is over at once. It must not
+	// call the history.
 	Tell func(error)
 }
 

@@ -1,9 +1,11 @@
 package loop
 
 import (
+	"context"
 	"testing"
 	"time"
 
+	"github.com/vaultfleet/reconciler/pkg/apply"
 	"github.com/vaultfleet/reconciler/pkg/diff"
 )
 
@@ -77,6 +79,21 @@ func TestAnInterruptedRollGetsNoLeaveForItsNextRestart(t *testing.T) {
 	for action, want := range map[diff.Action]bool{diff.ActionStart: true, diff.ActionUnseal: true, diff.ActionRestart: false, diff.ActionReload: false, diff.ActionPlace: false} {
 		if err := bringsBack(step(action)); (err == nil) != want {
 			t.Errorf("%s: %v", action, err)
+		}
+	}
+}
+
+func TestAWaveThatWasDoneIsToldOfAlsoAtTheEnd(t *testing.T) {
+	over, end := context.WithCancel(t.Context())
+	end()
+	did := Turned{Results: []apply.Result{{}}}
+	for _, row := range []struct {
+		ctx  context.Context
+		turn Turned
+		cut  bool
+	}{{t.Context(), Turned{}, false}, {t.Context(), did, false}, {over, Turned{}, true}, {over, did, false}} {
+		if got := row.turn.Cut(row.ctx); got != row.cut {
+			t.Errorf("%d results, %v: cut %v", len(row.turn.Results), row.ctx.Err(), got)
 		}
 	}
 }

@@ -29,6 +29,10 @@ type Turned struct {
 	Err     error          // the turn could not go on; a [Busy] where another one acts
 }
 
+// Cut says that the look of a turn was cut short by the end of its context, so that
+// it tells nothing. A wave is begun only after a whole look.
+func (t Turned) Cut(ctx context.Context) bool { return ctx.Err() != nil && len(t.Results) == 0 }
+
 // Turn is one turn of one cluster.
 func Turn(ctx context.Context, p Ports, spec Spec) Turned {
 	t := Look(ctx, p, spec)

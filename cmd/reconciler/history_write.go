@@ -1,0 +1,65 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/vaultfleet/reconciler/internal/daemon"
+	"github.com/vaultfleet/reconciler/internal/history"
+	"github.com/vaultfleet/reconciler/internal/loop"
+)
+
+// writes opens the history of a state folder to write it. A command says on stderr
+// that it cannot be written.
+func (a *app) writes(h host) *history.History {
+	return h.writes(func(err error, hint string) {
+		if err == nil {
+			return
+		}
+		fmt.Fprintf(a.stderr, "reconciler: warning: history is not written: %v\n", err)
+		if hint != "" {
+			fmt.Fprintf(a.stderr, "reconciler: hint: %s\n", hint)
+		}
+	})
+}
+
+// writes does so for the daemon, and says it in the log.
+func (r *running) writes(h host) *history.History {
+	return h.writes(func(err error, hint string) {
+		switch {
+		case err == nil:
+			h.log.Info("history is written again")
+		case hint != "":
+			h.log.Warn("history is not written", daemon.KeyError, err, "hint", hint)
+		default:
+			h.log.Warn("history is not written", daemon.KeyError, err)
+		}
+	})
+}
+
+func (h host) writes(tell func(err error, hint string)) *history.History {
+	return history.Open(h.settings.State, history.Options{Keep: h.settings.History.Keep, Tell: func(err error) {
+		var hinted interface{ Hint() string }
+		if errors.As(err, &hinted) {
+			tell(err, hinted.Hint())
+		} else {
+			tell(err, "")
+		}
+	}})
+}
+
+// also has a turn heard by one more.
+func also(one, other func(loop.Turned)) func(loop.Turned) {
+	return func(t loop.Turned) {
+		one(t)
+		other(t)
+	}
+}
+
+// fleetOf names a fleet to the history.
+func fleetOf(fleet opened) string {
+	if fleet.repo == nil {
+		return "folder " + fleet.source.Folder
+	}
+	return fleet.only.Words()
+}
