@@ -344,6 +344,11 @@ func TestADamagedFileIsSetAsideAndANewOneBegun(t *testing.T) {
 		b, err := os.ReadFile(File(state))
 		must(t, err)
 		must(t, os.WriteFile(File(state), damage(b), 0o600))
+		if r, err := Read(t.Context(), state); err == nil {
+			r.Close()
+		} else if !errors.As(err, new(*UnreadableError)) {
+			t.Errorf("%s: read: %v", name, err)
+		}
 		told := in(t, state, func(h *History) {
 			h.Of("r")(done(turn(1, diff.Wave{restart("eu-1")}), diff.OutcomeDone))
 			h.Of("r")(done(turn(2, diff.Wave{restart("eu-1")}), diff.OutcomeDone))

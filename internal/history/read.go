@@ -28,6 +28,23 @@ func (e *NoneError) Hint() string {
 	return "reconciler run and reconciler apply write it; state: in reconciler.yaml says where"
 }
 
+// UnreadableError says that the file is damaged.
+type UnreadableError struct {
+	File string
+	Err  error
+}
+
+func (e *UnreadableError) Error() string {
+	return fmt.Sprintf("the history %s is damaged: %v", e.File, e.Err)
+}
+
+func (e *UnreadableError) Unwrap() error { return e.Err }
+
+// Hint says what becomes of it.
+func (e *UnreadableError) Hint() string {
+	return "the next turn of reconciler run or apply sets it aside and begins a new one; a backup holds the older one"
+}
+
 // UnknownError says that nothing of that ID is written down.
 type UnknownError struct{ ID string }
 
@@ -57,8 +74,12 @@ func Read(ctx context.Context, state string) (*Reader, error) {
 	}
 	found, err := schema(ctx, db)
 	switch ours := len(migrations()); {
+	case damaged(err):
+		err = &UnreadableError{file, err}
 	case err != nil:
 		err = fmt.Errorf("open the history %s: %w", file, err)
+	case found == 0:
+		err = &NoneError{file} // it is being made
 	case found > ours:
 		err = &NewerError{File: file, Schema: found, Ours: ours}
 	case found < ours:
