@@ -124,3 +124,25 @@ func TestAReviewOfTheVeryHeadApproves(t *testing.T) {
 		t.Error("it still counts")
 	}
 }
+
+// Forges tell the second of an update: what is said in the second in which we looked is
+// heard at the next turn.
+func TestACommentInTheSecondOfTheLookIsHeard(t *testing.T) {
+	f := newForgery(t)
+	f.open(7, "one", logLevel(t, "debug"))
+	r := f.reviewer()
+	turn(t, r)
+	updated := f.pulls[7].Updated
+	id := f.says(7, "alice", "/reconciler plan")
+	f.pulls[7].Updated = updated
+	turn(t, r)
+	if f.react[id] != forge.Rocket {
+		t.Error("it was not heard")
+	}
+	turn(t, r)
+	reads := f.reads
+	turn(t, r)
+	if f.reads != reads+1 {
+		t.Errorf("%d reads of a pull request that nobody touches", f.reads-reads)
+	}
+}

@@ -116,6 +116,7 @@ type known struct {
 	id         int64  // of our comment; 0: none
 	note       note
 	read       bool      // our comment was looked for
+	settled    bool      // it was looked at once more since the update
 	heard      int64     // the last comment that was read for commands
 	failures   int       // of reading what it changes, one after another
 	again      time.Time // when that, or what was found too large, is read again
@@ -230,7 +231,11 @@ func (r *Reviewer) answer(ctx context.Context, me string, p forge.Pull, base str
 	if p.Draft {
 		return r.status(ctx, k, p.Head, stateOf(proposal), proposal.Words())
 	}
-	if !k.read || !k.updated.Equal(p.Updated) {
+	// Forges tell the second of an update. What came later in that second is seen by
+	// another look, which the next turn takes.
+	fresh := !k.read || !k.updated.Equal(p.Updated)
+	if fresh || !k.settled {
+		k.settled = !fresh
 		if err := r.look(ctx, k, me, p, proposal); err != nil {
 			return err
 		}
