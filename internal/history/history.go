@@ -43,11 +43,12 @@ type History struct {
 	over bool
 
 	todo  chan any // a record, a said, or an [Episode]
+	beat  <-chan time.Time
 	ended chan struct{}
 
 	// Of the one goroutine that writes:
 	db     *sql.DB     // nil: not open
-	opened os.FileInfo // the file of db
+	opened os.FileInfo // the file that db is, or was
 	zips   sync.Pool   // of gzip.Writer
 	pruned time.Time
 }
@@ -55,10 +56,15 @@ type History struct {
 // Open begins a history of a state folder. It returns at once and cannot fail: what
 // is wrong with the file is told, and tried again at the next turn.
 func Open(state string, o Options) *History {
-	h := &History{file: File(state), tell: o.Tell, keep: o.Keep, sums: map[string][sha256.Size]byte{},
-		todo: make(chan any, queued), ended: make(chan struct{}), zips: sync.Pool{New: func() any { return gzip.NewWriter(nil) }}}
+	h := newHistory(state, o, time.Tick(time.Minute))
 	go h.write()
 	return h
+}
+
+func newHistory(state string, o Options, beat <-chan time.Time) *History {
+	return &History{file: File(state), tell: o.Tell, keep: o.Keep, sums: map[string][sha256.Size]byte{},
+		todo: make(chan any, queued), beat: beat, ended: make(chan struct{}),
+		zips: sync.Pool{New: func() any { return gzip.NewWriter(nil) }}}
 }
 
 // Of hears the turns of one fleet, and does not wait: what is news is queued.
@@ -156,11 +162,12 @@ func (h *History) Close() {
 	<-h.ended
 }
 
+// write is the one goroutine that writes. Between two beats in which nothing was
+// written the file is closed: it is whole by itself then, and takes no memory.
 func (h *History) write() {
 	defer close(h.ended)
 	ctx := context.Background() // a turn that was heard is written, whoever ends
-	beat := time.NewTicker(time.Hour)
-	defer beat.Stop()
+	idle := false
 	always := make(chan struct{})
 	close(always)
 	var more <-chan struct{} // always, while there is more to delete
@@ -172,8 +179,13 @@ func (h *History) write() {
 				return
 			}
 			h.one(ctx, what)
+			idle = false
 		case <-more:
-		case <-beat.C:
+		case <-h.beat:
+			if idle && more == nil {
+				h.shut()
+			}
+			idle = true
 		}
 		if h.prune(ctx, more != nil, time.Now()) {
 			more = always
@@ -217,7 +229,8 @@ func (h *History) put(ctx context.Context, what any) (err error) {
 			err = fmt.Errorf("a defect of reconciler, please report it: %v", p)
 		}
 	}()
-	if named, err := os.Stat(h.file); h.db != nil && (err != nil || !os.SameFile(named, h.opened)) {
+	named, err := os.Stat(h.file)
+	if h.opened != nil && (err != nil || !os.SameFile(named, h.opened)) {
 		h.shut()
 		h.forget()
 	}

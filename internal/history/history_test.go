@@ -402,6 +402,34 @@ func TestATurnThatCannotBeWrittenWholeIsNotWrittenInPart(t *testing.T) {
 	}
 }
 
+func TestAFileThatIsNotWrittenIsClosed(t *testing.T) {
+	state, beat := t.TempDir(), make(chan time.Time)
+	h := newHistory(state, Options{Tell: func(err error) { t.Error(err) }}, beat)
+	go h.write()
+	h.Of("r")(turn(0))
+	for h.pending() {
+		time.Sleep(time.Millisecond)
+	}
+	open := func() bool {
+		_, err := os.Stat(File(state) + "-wal")
+		return err == nil
+	}
+	beat <- noon
+	if !open() {
+		t.Error("it was closed at once")
+	}
+	beat <- noon
+	beat <- noon // the one before was heard out
+	if open() {
+		t.Error("it is open, and was not written between two beats")
+	}
+	h.Of("r")(turn(1, diff.Wave{restart("eu-1")}))
+	h.Close()
+	if got := lines(t, state); strings.Count(got, " P-") != 2 || strings.Count(got, " N-") != 3 {
+		t.Error(got)
+	}
+}
+
 func TestWhatCouldNotBeWrittenIsAGap(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "state") // is not there
 	told := &teller{}
