@@ -64,7 +64,8 @@ type DriftSummary struct {
 	New        int                   `json:"new"` // of them: not seen twice yet
 	Pending    int                   `json:"pending"`
 	Waived     int                   `json:"waived"`
-	Gone       int                   `json:"gone"`
+	Came       int                   `json:"came"` // since then, however often, what was seen once included
+	Gone       int                   `json:"gone"` // since then
 	BySeverity map[diff.Severity]int `json:"bySeverity"`
 }
 
@@ -170,6 +171,11 @@ func (d *DriftDocument) add(c Cluster) {
 		return
 	}
 	for _, e := range c.Memory.Drifts {
+		for _, at := range e.Opened {
+			if !at.Before(d.Since) {
+				s.Came++
+			}
+		}
 		if !e.Open() && !e.Gone.Before(d.Since) {
 			d.Gone = append(d.Gone, DriftPast{c.Name, e.ID, e.Path, e.Nodes, e.Opened[len(e.Opened)-1], e.Gone})
 		}
@@ -271,6 +277,9 @@ func Drift(w io.Writer, o Options, d DriftDocument) error {
 	}
 	if len(d.Items)+len(d.Gone)+len(d.Unobserved)+len(d.Errors) > 0 {
 		p.line("")
+	}
+	if !d.Since.IsZero() {
+		p.line("Since %s: %d came, %d went.", d.Since.UTC().Format(time.RFC3339), d.Summary.Came, d.Summary.Gone)
 	}
 	p.wrapped("", plain, "Drift: "+d.Summary.words()+".")
 	return p.err
