@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vaultfleet/reconciler/internal/loop"
+	"github.com/vaultfleet/reconciler/pkg/apply"
 )
 
 // Kept is a cluster that is to be kept.
@@ -53,6 +54,15 @@ type Ports struct {
 	// Seen hears of every turn of every cluster, from many goroutines; nil: nobody
 	// does.
 	Seen func(loop.Turned)
+	// Event hears of every step of every cluster, from many goroutines; nil: nobody
+	// does.
+	Event func(cluster string, e apply.Event)
+	// Polled hears how every poll went: silent where the repo did not answer, held
+	// where its newest commit may not be acted on, bad where the one to act on could
+	// not be taken. nil: nobody hears.
+	Polled func(silent, held, bad error)
+	// Recovered hears of every panic that was caught; nil: nobody does.
+	Recovered func()
 	// Places keep a cluster from being turned twice at a time, by whoever shares
 	// them; nil: nobody else turns any.
 	Places *Places
@@ -92,6 +102,9 @@ func (d *daemon) follow(ctx context.Context) {
 		silent, held, bad := d.poll(ctx)
 		if ctx.Err() != nil {
 			return
+		}
+		if d.Polled != nil {
+			d.Polled(silent, held, bad)
 		}
 		wait := d.every
 		if silent != nil {
@@ -137,14 +150,14 @@ func (d *daemon) tell(told *string, err error, level slog.Level, wrong, over str
 // stands, also after a start.
 func (d *daemon) poll(ctx context.Context) (silent, held, bad error) {
 	var commit string
-	silent = caught("ask the repo", func() (err error) {
+	silent = d.caught("ask the repo", func() (err error) {
 		commit, held, err = d.Poll(ctx)
 		return err
 	})
 	if silent != nil {
 		if d.commit != "" {
 			if d.Again != nil && d.Again() {
-				bad = caught("read commit "+d.commit, func() error { return d.take(ctx, d.commit) })
+				bad = d.caught("read commit "+d.commit, func() error { return d.take(ctx, d.commit) })
 			}
 			return silent, nil, bad
 		}
@@ -155,20 +168,27 @@ func (d *daemon) poll(ctx context.Context) (silent, held, bad error) {
 		commit = last
 	}
 	if commit != "" && (commit != d.commit || d.Again != nil && d.Again()) {
-		bad = caught("read commit "+commit, func() error { return d.take(ctx, commit) })
+		bad = d.caught("read commit "+commit, func() error { return d.take(ctx, commit) })
 	}
 	return silent, held, bad
 }
 
 // caught makes a panic an error. What of a repo or a commit we cannot even fail
 // on must not end the keeping of the last one.
-func caught(what string, do func() error) (err error) {
+func (d *daemon) caught(what string, do func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
+			d.recovered()
 			err = fmt.Errorf("%s: a defect of reconciler, please report it: %v\n%s", what, p, debug.Stack())
 		}
 	}()
 	return do()
+}
+
+func (d *daemon) recovered() {
+	if d.Recovered != nil {
+		d.Recovered()
+	}
 }
 
 // take hands every cluster what a commit wants of it.

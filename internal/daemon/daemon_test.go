@@ -41,6 +41,10 @@ type bench struct {
 	early    []string        // what came before the turn of its cluster was over
 	released []string
 	polls    int
+
+	count   bool
+	counted string // how the last poll went
+	defects int
 }
 
 func newBench(wants map[string][]string) *bench {
@@ -108,6 +112,31 @@ func (b *bench) ask() (commit string, takes time.Duration, held, err error) {
 }
 
 func (b *bench) ports() Ports {
+	p := b.fleet()
+	if b.count {
+		p.Polled, p.Recovered = b.hears, b.recovered
+	}
+	return p
+}
+
+func (b *bench) hears(silent, held, bad error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.counted = "followed"
+	for what, err := range map[string]error{"silent": silent, "held": held, "bad": bad} {
+		if err != nil {
+			b.counted = what
+		}
+	}
+}
+
+func (b *bench) recovered() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.defects++
+}
+
+func (b *bench) fleet() Ports {
 	return Ports{
 		Poll: func(context.Context) (string, error, error) {
 			commit, takes, held, err := b.ask()
@@ -368,6 +397,40 @@ func TestADefectInOneClusterDoesNotStopTheOthers(t *testing.T) {
 	if !strings.Contains(b.said(), "index out of range") {
 		t.Error("the log does not say what happened")
 	}
+}
+
+func TestWhoeverCountsHearsOfPollsAndDefects(t *testing.T) {
+	b := newBench(map[string][]string{"one": {"a:1"}})
+	b.turn["a"] = func() { panic("index out of range") }
+	b.count = true
+	b.run(t, func() {
+		for _, at := range []struct {
+			commit    string
+			err, held error
+			want      string
+		}{
+			{"one", nil, nil, "followed"},
+			{"", errors.New("connection refused"), nil, "silent"},
+			{"one", nil, errors.New("nobody signed it"), "held"},
+			{"two", nil, nil, "bad"},
+			{"panic", nil, nil, "silent"},
+		} {
+			b.mu.Lock()
+			b.commit, b.err, b.held, b.counted = at.commit, at.err, at.held, ""
+			b.mu.Unlock()
+			time.Sleep(longestPoll + longestPoll/5)
+			b.mu.Lock()
+			if b.counted != at.want {
+				t.Errorf("a poll that is %s counts as %q", at.want, b.counted)
+			}
+			b.mu.Unlock()
+		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.defects < 60 { // the turns of an hour, and the last polls
+			t.Errorf("%d defects were heard of", b.defects)
+		}
+	})
 }
 
 func TestAClusterThatIsGoneTakesNoMoreTurns(t *testing.T) {

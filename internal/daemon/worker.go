@@ -82,6 +82,7 @@ func (d *daemon) keep(ctx context.Context, w *worker) {
 func (d *daemon) attempt(ctx context.Context, w *worker, teller *Teller, pulse *beats) {
 	defer func() {
 		if p := recover(); p != nil {
+			d.recovered()
 			teller.log.Error("a turn ended in a defect of reconciler, please report it", KeyError, fmt.Sprint(p), "stack", string(debug.Stack()))
 		}
 	}()
@@ -92,6 +93,9 @@ func (d *daemon) attempt(ctx context.Context, w *worker, teller *Teller, pulse *
 			ports.Watch = func(e apply.Event) {
 				pulse.within(turnIsSilent)
 				teller.Event(e)
+				if d.Event != nil {
+					d.Event(w.name, e)
+				}
 			}
 			return ports, spec, err
 		},
