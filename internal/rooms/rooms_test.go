@@ -68,8 +68,10 @@ func mayImport() map[string][]string {
 		"internal/forge":   {"internal/outbound", "internal/secret"},
 		"internal/review":  {"internal/forge", "internal/report", "pkg/desired", "pkg/actual", "pkg/diff"}, // opens nothing: what it knows it is told
 		"internal/notify":  {"internal/report"},
-		"internal/web":     {"internal/report"},
+		"internal/web":     {"internal/report", "internal/secret", "pkg/desired", "pkg/diff", "pkg/apply"}, // in whose words it is told of problems, plans and steps
 		"internal/metrics": {"internal/report"},
+
+		"internal/web/webtest": {"internal/web", "internal/report", "pkg/desired", "pkg/actual", "pkg/diff", "pkg/apply"}, // for tests alone
 
 		"internal/sim":   {"internal/loop", "pkg/desired", "pkg/actual", "pkg/diff", "pkg/apply"},
 		"internal/embed": {},

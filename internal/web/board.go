@@ -1,0 +1,233 @@
+package web
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/json"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/vaultfleet/reconciler/internal/report"
+	"github.com/vaultfleet/reconciler/pkg/apply"
+	"github.com/vaultfleet/reconciler/pkg/desired"
+	"github.com/vaultfleet/reconciler/pkg/diff"
+)
+
+// Board is what the pages show: what each fleet names, the last turn of each cluster,
+// and the steps under way. It keeps what it is given and copies nothing of it. It may
+// be used by many goroutines.
+type Board struct {
+	mu      sync.Mutex
+	order   []string          // fleets
+	fleets  map[string]wishes // those that said what they name
+	looks   map[string]*look  // by cluster
+	n       uint64            // grows with every change
+	streams map[*stream]bool
+}
+
+// Wanted is a cluster that a fleet names.
+type Wanted struct {
+	Name     string
+	Nodes    int
+	Observes bool              // drift of it is only reported
+	Broken   []desired.Problem // why its newest spec is not in force
+}
+
+type wishes struct {
+	source report.Source
+	all    map[string]Wanted
+}
+
+// look is a cluster as its last turns left it.
+type look struct {
+	cluster report.Cluster
+	at      time.Time // zero: it was not looked at yet
+	sum     [sha256.Size]byte
+	summed  bool
+	steps   []step // in flight
+	done    []step // that ended lately, the newest first
+}
+
+type step struct {
+	id   string
+	told report.ToldStep
+}
+
+// mostDone is how many steps that have ended are kept of a cluster.
+const mostDone = 20
+
+// NewBoard is a board of no fleet.
+func NewBoard() *Board {
+	return &Board{fleets: map[string]wishes{}, looks: map[string]*look{}, streams: map[*stream]bool{}}
+}
+
+// Follow says which fleets are shown from now on. Whoever listens has to come again:
+// who may listen can have changed as well.
+func (b *Board) Follow(fleets []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.order = slices.Clone(fleets)
+	for name := range b.fleets {
+		if !slices.Contains(fleets, name) {
+			delete(b.fleets, name)
+		}
+	}
+	for s := range b.streams {
+		close(s.over)
+		delete(b.streams, s)
+	}
+	b.changed("")
+}
+
+// Wants says what a fleet names now. Once all have said so, what is known of clusters
+// that none names is dropped.
+func (b *Board) Wants(fleet string, source report.Source, all []Wanted) {
+	w := wishes{source: source, all: map[string]Wanted{}}
+	for _, one := range all {
+		w.all[one.Name] = one
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !slices.Contains(b.order, fleet) {
+		return // of settings that are not in force any more
+	}
+	b.fleets[fleet] = w
+	for name := range b.looks {
+		if _, _, named := b.wanted(name); !named && len(b.fleets) == len(b.order) {
+			delete(b.looks, name)
+		}
+	}
+	b.changed("")
+}
+
+// wanted is what the first fleet that names a cluster wants of it. The lock is held.
+func (b *Board) wanted(cluster string) (Wanted, report.Source, bool) {
+	for _, fleet := range b.order {
+		if w, ok := b.fleets[fleet].all[cluster]; ok {
+			return w, b.fleets[fleet].source, true
+		}
+	}
+	return Wanted{}, report.Source{}, false
+}
+
+// Seen takes a turn of a cluster. One that came to no look leaves what the last look
+// saw, and says why.
+func (b *Board) Seen(c report.Cluster, at time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	l := b.look(c.Name)
+	if c.Err != nil && c.Have == nil {
+		c.Have, c.Memory, c.Plan, c.Drift = l.cluster.Have, l.cluster.Memory, l.cluster.Plan, l.cluster.Drift
+		at = l.at
+	}
+	c.Results = nil // told by the events already
+	l.cluster, l.at, l.steps = c, at, nil
+	if len(b.streams) == 0 { // nobody to be told: not worth finding out what is news
+		l.summed = false
+		b.n++
+		return
+	}
+	if sum := sumOf(c, at); !l.summed || sum != l.sum {
+		l.sum, l.summed = sum, true
+		b.changed(c.Name)
+	}
+}
+
+func (b *Board) look(cluster string) *look {
+	l := b.looks[cluster]
+	if l == nil {
+		l = &look{}
+		b.looks[cluster] = l
+	}
+	return l
+}
+
+// sumOf changes with what a page would show of a cluster, but for the time of the look.
+func sumOf(c report.Cluster, at time.Time) [sha256.Size]byte {
+	text, _ := json.Marshal(struct { // plain data always marshals
+		Told report.Told
+		Rows []diff.Drift
+	}{report.Tell(c, at), c.Drift.Rows})
+	return sha256.Sum256(text)
+}
+
+// Event takes news of a step.
+func (b *Board) Event(cluster string, e apply.Event) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	l := b.look(cluster)
+	id := e.Step.ID + " " + e.Step.Node
+	i := slices.IndexFunc(l.steps, func(s step) bool { return s.id == id })
+	if i < 0 {
+		i = len(l.steps)
+		l.steps = append(l.steps, step{id: id})
+	}
+	before := l.steps[i].told
+	l.steps[i].told = report.TellStep(before, e)
+	if e.Kind == apply.EventEnded {
+		l.done = slices.Insert(l.done, 0, l.steps[i])
+		l.done = l.done[:min(len(l.done), mostDone)]
+		l.steps = slices.Delete(l.steps, i, i+1)
+	}
+	if e.Kind != apply.EventWaiting || before.Detail != e.Detail {
+		b.changed(cluster)
+	}
+}
+
+// shown is a cluster to be shown.
+type shown struct {
+	report.Cluster
+	source report.Source
+	at     time.Time // zero: it was not looked at yet
+	steps  []report.ToldStep
+	done   []report.ToldStep
+}
+
+// view is the board at one moment.
+type view struct {
+	n        uint64
+	sources  []report.Source
+	waiting  []string // fleets of which nothing is in force
+	clusters []shown  // by name
+}
+
+func (b *Board) view() view {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	v := view{n: b.n}
+	seen := map[string]bool{}
+	for _, fleet := range b.order {
+		w, ok := b.fleets[fleet]
+		if !ok {
+			v.waiting = append(v.waiting, fleet)
+			continue
+		}
+		v.sources = append(v.sources, w.source)
+		for name := range w.all {
+			if !seen[name] {
+				seen[name] = true
+				v.clusters = append(v.clusters, b.shown(name))
+			}
+		}
+	}
+	slices.SortFunc(v.clusters, func(a, b shown) int { return cmp.Compare(a.Name, b.Name) })
+	return v
+}
+
+func (b *Board) shown(cluster string) shown {
+	w, source, _ := b.wanted(cluster)
+	s := shown{source: source}
+	if l := b.looks[cluster]; l != nil {
+		s.Cluster, s.at, s.steps, s.done = l.cluster, l.at, told(l.steps), told(l.done)
+	}
+	s.Name, s.Nodes, s.Observes, s.Broken = w.Name, w.Nodes, w.Observes, w.Broken
+	return s
+}
+
+func told(steps []step) (all []report.ToldStep) {
+	for _, s := range steps {
+		all = append(all, s.told)
+	}
+	return all
+}
