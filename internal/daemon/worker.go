@@ -107,6 +107,7 @@ func (d *daemon) attempt(ctx context.Context, w *worker, teller *Teller, pulse *
 		Every: d.every,
 		Seen: func(t loop.Turned) {
 			if ctx.Err() == nil { // else the look was cut short, and tells nothing
+				t.Cluster = w.name // also where nothing could be ordered
 				teller.Turned(t)
 				if d.Seen != nil {
 					d.Seen(t)
