@@ -62,8 +62,7 @@ func NewBoard() *Board {
 	return &Board{fleets: map[string]wishes{}, looks: map[string]*look{}, streams: map[*stream]bool{}}
 }
 
-// Follow says which fleets are shown from now on. Whoever listens has to come again:
-// who may listen can have changed as well.
+// Follow says which fleets are shown from now on.
 func (b *Board) Follow(fleets []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -72,10 +71,6 @@ func (b *Board) Follow(fleets []string) {
 		if !slices.Contains(fleets, name) {
 			delete(b.fleets, name)
 		}
-	}
-	for s := range b.streams {
-		close(s.over)
-		delete(b.streams, s)
 	}
 	b.changed("")
 }
@@ -111,13 +106,16 @@ func (b *Board) wanted(cluster string) (Wanted, report.Source, bool) {
 	return Wanted{}, report.Source{}, false
 }
 
-// Seen takes a turn of a cluster. One that came to no look leaves what the last look
-// saw, and says why.
+// Seen takes a turn of a cluster. One that came to no plan, and so has no time, leaves
+// what was seen before it, and says why.
 func (b *Board) Seen(c report.Cluster, at time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	l := b.look(c.Name)
-	if c.Err != nil && c.Have == nil {
+	if l == nil {
+		return
+	}
+	if at.IsZero() {
 		c.Have, c.Memory, c.Plan, c.Drift = l.cluster.Have, l.cluster.Memory, l.cluster.Plan, l.cluster.Drift
 		at = l.at
 	}
@@ -134,7 +132,12 @@ func (b *Board) Seen(c report.Cluster, at time.Time) {
 	}
 }
 
+// look is what is known of a cluster; nil: no fleet names it, so it is not shown. The
+// lock is held.
 func (b *Board) look(cluster string) *look {
+	if _, _, named := b.wanted(cluster); !named {
+		return nil
+	}
 	l := b.looks[cluster]
 	if l == nil {
 		l = &look{}
@@ -157,6 +160,9 @@ func (b *Board) Event(cluster string, e apply.Event) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	l := b.look(cluster)
+	if l == nil {
+		return
+	}
 	id := e.Step.ID + " " + e.Step.Node
 	i := slices.IndexFunc(l.steps, func(s step) bool { return s.id == id })
 	if i < 0 {

@@ -50,6 +50,17 @@ func (b *Board) leave(s *stream) {
 	delete(b.streams, s)
 }
 
+// AskAgain ends all streams: who may listen has changed, and whoever still may comes
+// again by himself.
+func (b *Board) AskAgain() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for s := range b.streams {
+		close(s.over)
+		delete(b.streams, s)
+	}
+}
+
 // changed tells all who listen of a cluster; the empty name is all of them. The lock
 // is held.
 func (b *Board) changed(cluster string) {

@@ -179,7 +179,7 @@ func TestAStreamEndsWithTheSettings(t *testing.T) {
 		one, began := listen(t, l), time.Now()
 		body := bufio.NewReader(one.answer(t).Body)
 		event(t, body)
-		b.Follow([]string{"another"})
+		b.AskAgain()
 		if got := event(t, body); got != "ended" || time.Since(began) > time.Second {
 			t.Errorf("it goes on with %q", got)
 		}
@@ -225,8 +225,7 @@ func TestStreamsAreBounded(t *testing.T) {
 // TestWhoDoesNotReadIsDropped: nothing waits for him, and nothing piles up.
 func TestWhoDoesNotReadIsDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := web.NewBoard()
-		b.Follow([]string{webtest.Fleet})
+		b := webtest.Board(webtest.Well("prod", 3))
 		l, end := served(t, b)
 		defer end()
 		slow := listen(t, l)
