@@ -11,6 +11,7 @@ import (
 	"github.com/vaultfleet/reconciler/internal/daemon"
 	"github.com/vaultfleet/reconciler/internal/loop"
 	"github.com/vaultfleet/reconciler/internal/settings"
+	"github.com/vaultfleet/reconciler/internal/web"
 	"github.com/vaultfleet/reconciler/pkg/desired"
 )
 
@@ -22,6 +23,7 @@ type keeping struct {
 	world  *world
 	fleets []*following
 	claims *claims
+	shown  *web.Board
 
 	stop  context.CancelFunc
 	ended chan struct{} // closed after the last turn
@@ -45,7 +47,7 @@ type following struct {
 // prepare opens what settings name, and says everything that is wrong. No repo and
 // no node is contacted.
 func (r *running) prepare(ctx context.Context, h host) (*keeping, []error) {
-	k := &keeping{app: r.app, host: h, claims: newClaims()}
+	k := &keeping{app: r.app, host: h, claims: newClaims(), shown: r.shown}
 	followed, err := r.followed(h)
 	if err != nil {
 		return nil, []error{err}
@@ -158,6 +160,7 @@ func (f *following) read(ctx context.Context, commit string) (daemon.Wants, erro
 	before := f.inForce.Swap(&commit)
 	f.waits.Store(travelling(whole))
 	f.answers.follow(commit, fleet.Fleet, whole)
+	f.shows(fleet.source, whole, broken)
 	if before == nil || *before != commit {
 		f.refused(commit, fleetErrors(fleet.Fleet), whole, broken)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/vaultfleet/reconciler/internal/lease"
 	"github.com/vaultfleet/reconciler/internal/report"
+	"github.com/vaultfleet/reconciler/internal/web"
 )
 
 func newRun(a *app) *cobra.Command {
@@ -38,7 +39,8 @@ type running struct {
 	once   bool
 	format string
 
-	here host
+	here  host
+	shown *web.Board // of the daemon
 }
 
 func (r *running) run(ctx context.Context) error {

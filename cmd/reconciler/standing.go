@@ -14,6 +14,7 @@ import (
 	"github.com/vaultfleet/reconciler/internal/hook"
 	"github.com/vaultfleet/reconciler/internal/sdnotify"
 	"github.com/vaultfleet/reconciler/internal/settings"
+	"github.com/vaultfleet/reconciler/internal/web"
 	"github.com/vaultfleet/reconciler/pkg/desired"
 )
 
@@ -26,6 +27,7 @@ type standing struct {
 	places  *daemon.Places
 	pulse   *daemon.Pulse
 	board   *board
+	session []byte // key of those that see the pages
 	manager *sdnotify.Manager
 
 	now    *keeping
@@ -39,7 +41,8 @@ func (r *running) stand(ctx context.Context) error {
 	again := make(chan os.Signal, 1)
 	signal.Notify(again, syscall.SIGHUP)
 	defer signal.Stop(again)
-	s := &standing{running: r, places: daemon.NewPlaces(), pulse: daemon.NewPulse(), board: newBoard(), manager: sdnotify.New(r.here.log)}
+	s := &standing{running: r, places: daemon.NewPlaces(), pulse: daemon.NewPulse(), board: newBoard(), session: web.NewKey(), manager: sdnotify.New(r.here.log)}
+	r.shown = web.NewBoard()
 	next, wrong := s.make(ctx, r.here)
 	if len(wrong) > 0 {
 		for _, err := range wrong[:len(wrong)-1] {
@@ -53,12 +56,11 @@ func (r *running) stand(ctx context.Context) error {
 	told := s.tellsEnd(ctx)
 	s.turnTo(ctx, next)
 	beside, end := context.WithCancel(context.WithoutCancel(ctx))
-	late := func() []string { return s.pulse.Late(time.Now()) }
-	go s.manager.Watch(beside, late)
+	go s.manager.Watch(beside, s.late)
 	s.wait(ctx, again)
 	<-told
 	s.manager.Stopping()
-	go s.manager.Extend(beside, late)
+	go s.manager.Extend(beside, s.late)
 	s.close()
 	end()
 	r.here.log.Info("ended")
@@ -68,6 +70,9 @@ func (r *running) stand(ctx context.Context) error {
 	}
 	return context.Cause(ctx)
 }
+
+// late are the loops that should have been heard of.
+func (s *standing) late() []string { return s.pulse.Late(time.Now()) }
 
 // tellsEnd says once that the daemon is about to end.
 func (s *standing) tellsEnd(ctx context.Context) (told chan struct{}) {
@@ -167,6 +172,7 @@ func (s *standing) reread() (host, []error) {
 type made struct {
 	*keeping
 	hooks, health *ear
+	door          door
 }
 
 // make opens all that settings name, and says everything that is wrong.
@@ -177,11 +183,14 @@ func (s *standing) make(ctx context.Context, h host) (*made, []error) {
 	if err := checkHooks(h.settings.Webhook); err != nil {
 		wrong = append(wrong, err)
 	}
-	if next.hooks, err = listen(h.settings.Webhook.Listen, s.hooks); err != nil {
+	if next.hooks, err = listen(h.settings.Webhook.Listen, s.hooks, hook.Serve); err != nil {
 		wrong = append(wrong, errBusy("hear webhooks", "webhook.listen", err))
 	}
-	if next.health, err = listen(h.settings.HTTP.Listen, s.health); err != nil {
+	if next.health, err = listen(h.settings.HTTP.Listen, s.health, web.Serve); err != nil {
 		wrong = append(wrong, errBusy("tell how it goes over http", "http.listen", err))
+	}
+	if next.door, err = openDoor(h.settings.HTTP, s.session); err != nil {
+		wrong = append(wrong, err)
 	}
 	if len(wrong) > 0 {
 		s.unmake(next)
@@ -212,7 +221,8 @@ func (s *standing) turnTo(ctx context.Context, next *made) {
 		s.before = append(s.over(), s.now)
 	}
 	s.board.forget()
-	next.begin(ctx, daemon.Ports{Seen: s.board.seen, Places: s.places, Pulse: s.pulse})
+	s.follows(next)
+	next.begin(ctx, daemon.Ports{Seen: s.seen, Event: s.shown.Event, Places: s.places, Pulse: s.pulse})
 	s.now = next.keeping
 	oldHooks, oldHealth := s.hooks, s.health
 	s.hooks, s.health = next.hooks, next.health
@@ -223,7 +233,9 @@ func (s *standing) turnTo(ctx context.Context, next *made) {
 		}
 	}
 	if s.health != nil {
-		s.health.answer(health.New(health.Ports{Late: func() []string { return s.pulse.Late(time.Now()) }, Waiting: next.waiting}), log, "nobody is told over http any more how it goes")
+		s.health.tls.Store(next.door.tls)
+		s.health.answer(s.pages(next.waiting, next.door), log, "nobody is told over http any more how it goes")
+		s.shown.AskAgain()
 		if s.health != oldHealth {
 			log.Info("telling how it goes over http", "listen", s.health.address, "paths", health.Healthz+" "+health.Readyz)
 		}
