@@ -160,7 +160,7 @@ func TellStep(before ToldStep, e apply.Event) ToldStep {
 	return s
 }
 
-// Took is how long a step took, or takes.
+// Took is how long a step took.
 func (s ToldStep) Took() string { return lasting(s.At.Sub(s.Began)) }
 
 // DriftTold is a drift report in words, line by line.

@@ -115,7 +115,7 @@ func (o *overview) count() {
 	o.Line = count(len(o.Clusters), "cluster") + ", " + count(nodes, "node")
 	for _, g := range report.Grades() {
 		if by[g] > 0 {
-			o.Totals = append(o.Totals, total{g, fmt.Sprintf("%d %s", by[g], gradeWords(g))})
+			o.Totals = append(o.Totals, total{g, fmt.Sprintf("%d %s", by[g], gradeWords(g, by[g]))})
 		}
 	}
 	if drift > 0 {
@@ -123,9 +123,12 @@ func (o *overview) count() {
 	}
 }
 
-func gradeWords(g report.Grade) string {
+func gradeWords(g report.Grade, n int) string {
 	switch g {
 	case report.GradeUrgent:
+		if n == 1 {
+			return "needs a person now"
+		}
 		return "need a person now"
 	case report.GradeBad:
 		return "in error"

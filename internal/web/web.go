@@ -78,6 +78,7 @@ type page struct {
 	Live    bool   // it may be news at any time
 	Cluster string // that it is about; empty: all of them
 	Filter  string // above the part that is replaced
+	Bare    bool   // nobody knows yet who asks: nothing of it leads anywhere
 	Data    any
 }
 

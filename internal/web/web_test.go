@@ -120,12 +120,12 @@ func TestEveryPageSaysWhatItIsFor(t *testing.T) {
 	webtest.Under(b, webtest.Upgrading("prod-eu"))
 	h := shows(b, webtest.Past{Count: 120})
 	for path, want := range map[string][]string{
-		"/": {"7 clusters, 21 nodes", "1 need a person now", "2 in error", "2 in sync", "2 drifts open",
+		"/": {"7 clusters, 21 nodes", "1 needs a person now", "2 in error", "2 in sync", "2 drifts open",
 			"prod-ap A PERSON IS NEEDED NOW", "prod-ap-1 1.21.0 sealed none active", "prod-us-2 ? ? ? ? healthy", "not seen: tcp", "prod-us-3 1.21.0 unsealed follower active healthy 1 6 drift", "dev its spec is invalid", "load the memory of stage-eu: no space left on device", "commit 3f9c2a7d41b8 of main"},
 		"/clusters/prod-us": {"1 blocked", "quorum on prod-us-1: taking prod-us-1 down", "Lift: bring the other voters back first", "retry on prod-us-3: reload failed: no answer (until 2026-11-23T12:01:00Z)",
 			"not seen (tcp): dial 10.1.0.12:22: connection refused", "Lift: bring the machine up", `~ prod-us-3 log_level "trace" → "info" reload, drift, put back`, "critical vault.binary tampered", "on prod-us-1: /usr/local/bin/vault is root's", "find out who replaced the program",
 			"left alone until", "reload on prod-us-3: failed, attempt 1", "hold for prod-us-2 by ada", "N-117", "More of it"},
-		"/clusters/prod-eu": {"Under way", "prod-eu-2 restart under way 7 seconds, since 12:00:14 service activating, API silent", "prod-eu-3 install done 12 seconds, at 12:00:12", "Order", "2-3 prod-eu-2: restart, unseal", "prod-eu-1 (leader, last)", "No way back", "W-120", "failed"},
+		"/clusters/prod-eu": {"Under way", "prod-eu-2 restart under way since 12:00:14 service activating, API silent", "prod-eu-3 install done 12 seconds, at 12:00:12", "Order", "2-3 prod-eu-2: restart, unseal", "prod-eu-1 (leader, last)", "No way back", "W-120", "failed"},
 		"/clusters/prod-ap": {"URGENT quorum-lost: 0 of 3 voters serve", "Lift: bring back the nodes"},
 		"/clusters/prod-ca": {"in sync", "Nothing is to be done.", "Nothing drifts.", "in sync with this very spec first at"},
 		"/clusters/dev":     {`unknown key "ndoes"; did you mean "nodes"?`, "Nothing was planned yet.", "It was not looked at yet."},

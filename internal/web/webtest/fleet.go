@@ -164,7 +164,8 @@ func Many(clusters, nodes int) (all []report.Cluster) {
 	for i := range clusters {
 		c := Well(fmt.Sprintf("prod-%03d", i), nodes)
 		if i%20 == 7 {
-			c = Drifted(c.Name)
+			d := Drifted(c.Name)
+			c.Drift, c.Plan.Blocks = d.Drift, d.Plan.Blocks
 		}
 		all = append(all, c)
 	}
