@@ -111,7 +111,6 @@ func (p *pages) events(w http.ResponseWriter, r *http.Request) {
 	}
 	defer p.Board.leave(s)
 	conn := http.NewResponseController(w)
-	_ = conn.SetReadDeadline(time.Time{}) // nothing more is read; where it cannot be set there is none
 	send := func(text string) bool {
 		_ = conn.SetWriteDeadline(time.Now().Add(writeTakes))
 		_, err := io.WriteString(w, text)
