@@ -15,7 +15,7 @@ import (
 )
 
 // Board is what the pages show: what each fleet names, the last turn of each cluster,
-// and the steps under way. It keeps what it is given and copies nothing of it. It may
+// and the steps under way. It keeps what it is given and changes nothing of it. It may
 // be used by many goroutines.
 type Board struct {
 	mu      sync.Mutex
@@ -119,8 +119,7 @@ func (b *Board) Seen(c report.Cluster, at time.Time) {
 		c.Have, c.Memory, c.Plan, c.Drift = l.cluster.Have, l.cluster.Memory, l.cluster.Plan, l.cluster.Drift
 		at = l.at
 	}
-	c.Results = nil // told by the events already
-	l.cluster, l.at, l.steps = c, at, nil
+	l.cluster, l.at, l.steps = slim(c), at, nil
 	if len(b.streams) == 0 { // nobody to be told: not worth finding out what is news
 		l.summed = false
 		b.n++
@@ -130,6 +129,24 @@ func (b *Board) Seen(c report.Cluster, at time.Time) {
 		l.sum, l.summed = sum, true
 		b.changed(c.Name)
 	}
+}
+
+// slim is a cluster without what no page shows: all files of all nodes are most of what
+// a look finds.
+func slim(c report.Cluster) report.Cluster {
+	c.Results = nil // told by the events already
+	c.Memory.CAs, c.Memory.Members, c.Memory.Secrets = nil, nil, nil
+	c.Have = slices.Clone(c.Have)
+	for i := range c.Have {
+		n := &c.Have[i]
+		n.Machine, n.Binary, n.Files, n.Beside, n.Users, n.Data, n.Audit = nil, nil, nil, nil, nil, nil, nil
+		if n.Process != nil {
+			process := *n.Process
+			process.Mark = nil
+			n.Process = &process
+		}
+	}
+	return c
 }
 
 // look is what is known of a cluster; nil: no fleet names it, so it is not shown. The

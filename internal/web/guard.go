@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/vaultfleet/reconciler/internal/secret"
@@ -35,13 +36,13 @@ type Guard struct {
 	Access
 	tries   *tries
 	session sessions
-	login   *template.Template
+	pages   func() map[string]*template.Template
 	now     func() time.Time
 }
 
 // NewGuard is a guard.
 func NewGuard(a Access) *Guard {
-	return &Guard{Access: a, tries: newTries(), session: newSessions(a), login: templates()["login"], now: time.Now}
+	return &Guard{Access: a, tries: newTries(), session: newSessions(a), pages: sync.OnceValue(templates), now: time.Now}
 }
 
 // policy is all that a page may load, send to, and be framed by.

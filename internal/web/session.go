@@ -103,7 +103,7 @@ func (g *Guard) logIn(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusMethodNotAllowed, "Only a form is taken here.")
 		return
 	}
-	render(w, g.login, "layout", page{name: "login", status: status, Title: "Log in", Now: g.now(), Bare: true, Data: struct{ Next, Wrong string }{next, wrong}})
+	render(w, g.pages()["login"], "layout", page{name: "login", status: status, Title: "Log in", Now: g.now(), Bare: true, Data: struct{ Next, Wrong string }{next, wrong}})
 }
 
 func (g *Guard) logOut(w http.ResponseWriter, r *http.Request) {

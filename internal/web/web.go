@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -30,7 +31,7 @@ type Options struct {
 
 type pages struct {
 	Options
-	templates map[string]*template.Template
+	templates func() map[string]*template.Template // once somebody looks: many daemons nobody does
 }
 
 // New answers GET and HEAD of the pages. Who may see them is asked by a [Guard].
@@ -38,7 +39,7 @@ func New(o Options) http.Handler {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	p := &pages{Options: o, templates: templates()}
+	p := &pages{Options: o, templates: sync.OnceValue(templates)}
 	mux := http.NewServeMux()
 	for path, page := range map[string]func(*http.Request) (page, error){
 		"/{$}":             p.overview,
@@ -116,7 +117,7 @@ func (p *pages) write(w http.ResponseWriter, r *http.Request, made page) {
 	if r.Header.Get(onlyPart) != "" {
 		layout = "part"
 	}
-	render(w, p.templates[made.name], layout, made)
+	render(w, p.templates()[made.name], layout, made)
 }
 
 // render writes a page whole or, where it cannot be made, says so.

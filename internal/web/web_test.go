@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,11 +12,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/html"
 
 	"github.com/vaultfleet/reconciler/internal/report"
 	"github.com/vaultfleet/reconciler/internal/web"
 	"github.com/vaultfleet/reconciler/internal/web/webtest"
+	"github.com/vaultfleet/reconciler/pkg/actual"
 	"github.com/vaultfleet/reconciler/pkg/apply"
 	"github.com/vaultfleet/reconciler/pkg/desired"
 	"github.com/vaultfleet/reconciler/pkg/diff"
@@ -367,16 +370,30 @@ func TestOnlyTheNewsCanBeAskedFor(t *testing.T) {
 	}
 }
 
-// BenchmarkOverview is what the server needs for the page of 200 clusters of 5 nodes.
-func BenchmarkOverview(b *testing.B) {
-	h := shows(webtest.Board(webtest.Many(200, 5)...), nil)
-	r := httptest.NewRequest(http.MethodGet, "http://localhost/", nil)
-	b.ReportAllocs()
-	size := 0
-	for b.Loop() {
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, r)
-		size = w.Body.Len()
+// TestWhatIsNotKeptIsNotMissed: the words of a cluster are the same without it, and
+// whoever handed it over finds it as it was.
+func TestWhatIsNotKeptIsNotMissed(t *testing.T) {
+	for _, c := range append(webtest.Sick(), looks()[7]) {
+		for i := range c.Have {
+			c.Have[i].Machine, c.Have[i].Data, c.Have[i].Binary = &actual.Machine{Hold: &actual.Hold{Text: "hands off"}}, &actual.Data{}, &actual.Binary{}
+		}
+		c.Memory.Members, c.Memory.Secrets = []diff.Member{{Name: "a"}}, map[string]string{"age:a": "b"}
+		before, err := json.Marshal(c.Have)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept := web.Slim(c)
+		if diff := cmp.Diff(report.Tell(c, webtest.Noon()), report.Tell(kept, webtest.Noon())); diff != "" {
+			t.Errorf("%s is told otherwise:\n%s", c.Name, diff)
+		}
+		drift := func(c report.Cluster) report.DriftDocument {
+			return report.NewDrift(webtest.Source(), []report.Cluster{c}, webtest.Noon(), webtest.Noon().AddDate(0, 0, -7))
+		}
+		if diff := cmp.Diff(drift(c), drift(kept)); diff != "" {
+			t.Errorf("%s drifts otherwise:\n%s", c.Name, diff)
+		}
+		if after, err := json.Marshal(c.Have); err != nil || string(after) != string(before) {
+			t.Errorf("what was seen of %s was changed", c.Name)
+		}
 	}
-	b.ReportMetric(float64(size)/1024, "KiB")
 }
