@@ -89,21 +89,21 @@ func (b *Board) Wants(fleet string, source report.Source, all []Wanted) {
 	}
 	b.fleets[fleet] = w
 	for name := range b.looks {
-		if _, _, named := b.wanted(name); !named && len(b.fleets) == len(b.order) {
+		if !b.named(name) && len(b.fleets) == len(b.order) {
 			delete(b.looks, name)
 		}
 	}
 	b.changed("")
 }
 
-// wanted is what the first fleet that names a cluster wants of it. The lock is held.
-func (b *Board) wanted(cluster string) (Wanted, report.Source, bool) {
-	for _, fleet := range b.order {
-		if w, ok := b.fleets[fleet].all[cluster]; ok {
-			return w, b.fleets[fleet].source, true
+// named says that some fleet names a cluster. The lock is held.
+func (b *Board) named(cluster string) bool {
+	for _, w := range b.fleets {
+		if _, ok := w.all[cluster]; ok {
+			return true
 		}
 	}
-	return Wanted{}, report.Source{}, false
+	return false
 }
 
 // Seen takes a turn of a cluster. One that came to no plan, and so has no time, leaves
@@ -152,7 +152,7 @@ func slim(c report.Cluster) report.Cluster {
 // look is what is known of a cluster; nil: no fleet names it, so it is not shown. The
 // lock is held.
 func (b *Board) look(cluster string) *look {
-	if _, _, named := b.wanted(cluster); !named {
+	if !b.named(cluster) {
 		return nil
 	}
 	l := b.looks[cluster]
@@ -201,17 +201,23 @@ func (b *Board) Event(cluster string, e apply.Event) {
 // shown is a cluster to be shown.
 type shown struct {
 	report.Cluster
+	fleet fleet
+	at    time.Time // zero: it was not looked at yet
+	steps []report.ToldStep
+	done  []report.ToldStep
+}
+
+// fleet is one of them, as it is followed and where its specs came from.
+type fleet struct {
+	name   string
 	source report.Source
-	at     time.Time // zero: it was not looked at yet
-	steps  []report.ToldStep
-	done   []report.ToldStep
 }
 
 // view is the board at one moment.
 type view struct {
 	n        uint64
-	sources  []report.Source
-	waiting  []string // fleets of which nothing is in force
+	fleets   []fleet  // of which something is in force
+	waiting  []string // the others
 	clusters []shown  // by name
 }
 
@@ -220,17 +226,17 @@ func (b *Board) view() view {
 	defer b.mu.Unlock()
 	v := view{n: b.n}
 	seen := map[string]bool{}
-	for _, fleet := range b.order {
-		w, ok := b.fleets[fleet]
+	for _, name := range b.order {
+		w, ok := b.fleets[name]
 		if !ok {
-			v.waiting = append(v.waiting, fleet)
+			v.waiting = append(v.waiting, name)
 			continue
 		}
-		v.sources = append(v.sources, w.source)
-		for name := range w.all {
-			if !seen[name] {
-				seen[name] = true
-				v.clusters = append(v.clusters, b.shown(name))
+		v.fleets = append(v.fleets, fleet{name, w.source})
+		for cluster := range w.all {
+			if !seen[cluster] {
+				seen[cluster] = true
+				v.clusters = append(v.clusters, b.shown(fleet{name, w.source}, w.all[cluster]))
 			}
 		}
 	}
@@ -238,10 +244,9 @@ func (b *Board) view() view {
 	return v
 }
 
-func (b *Board) shown(cluster string) shown {
-	w, source, _ := b.wanted(cluster)
-	s := shown{source: source}
-	if l := b.looks[cluster]; l != nil {
+func (b *Board) shown(of fleet, w Wanted) shown {
+	s := shown{fleet: of}
+	if l := b.looks[w.Name]; l != nil {
 		s.Cluster, s.at, s.steps, s.done = l.cluster, l.at, told(l.steps), told(l.done)
 	}
 	s.Name, s.Nodes, s.Observes, s.Broken = w.Name, w.Nodes, w.Observes, w.Broken

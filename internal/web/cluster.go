@@ -32,7 +32,7 @@ func (p *pages) cluster(r *http.Request) (page, error) {
 		return page{}, lost("No fleet names a cluster " + name + ".")
 	}
 	c := v.clusters[i]
-	d := details{Of: entryOf(c, now), Source: c.source.Words(), Steps: c.steps, Done: c.done, Mode: c.Plan.Mode, Looked: c.Have != nil, Drift: driftOf(c.source, []shown{c}, now)}
+	d := details{Of: entryOf(c, now), Source: c.fleet.source.Words(), Steps: c.steps, Done: c.done, Mode: c.Plan.Mode, Looked: c.Have != nil, Drift: driftOf(c.fleet.source, []shown{c}, now)}
 	d.Past = p.lastOf(r.Context(), name)
 	return page{name: "cluster", Title: name, Section: "fleet", N: v.n, Live: true, Cluster: name, Data: d}, nil
 }
@@ -84,9 +84,9 @@ func driftOf(source report.Source, of []shown, now time.Time) report.DriftTold {
 func (p *pages) drift(*http.Request) (page, error) {
 	v, now := p.Board.view(), p.Now()
 	var all []report.DriftTold
-	for _, source := range v.sources {
-		of := slices.DeleteFunc(slices.Clone(v.clusters), func(c shown) bool { return c.source != source })
-		all = append(all, driftOf(source, of, now))
+	for _, f := range v.fleets {
+		of := slices.DeleteFunc(slices.Clone(v.clusters), func(c shown) bool { return c.fleet != f })
+		all = append(all, driftOf(f.source, of, now))
 	}
 	return page{name: "drift", Title: "Drift", Section: "drift", N: v.n, Live: true, Data: all}, nil
 }

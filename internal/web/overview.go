@@ -47,8 +47,8 @@ type entry struct {
 func (p *pages) overview(r *http.Request) (page, error) {
 	v, now := p.Board.view(), p.Now()
 	o := overview{Waiting: v.waiting}
-	for _, s := range v.sources {
-		o.Sources = append(o.Sources, s.Words())
+	for _, f := range v.fleets {
+		o.Sources = append(o.Sources, f.source.Words())
 	}
 	for _, c := range v.clusters {
 		o.Clusters = append(o.Clusters, entryOf(c, now))

@@ -88,8 +88,8 @@ type lost string
 
 func (l lost) Error() string { return string(l) }
 
-func (p *pages) show(w http.ResponseWriter, r *http.Request, make func(*http.Request) (page, error)) {
-	made, err := make(r)
+func (p *pages) show(w http.ResponseWriter, r *http.Request, of func(*http.Request) (page, error)) {
+	made, err := of(r)
 	if err != nil {
 		status := http.StatusServiceUnavailable
 		if _, ok := err.(lost); ok {

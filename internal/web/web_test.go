@@ -218,6 +218,39 @@ func TestWhatIsNotKnownYetIsNotInSync(t *testing.T) {
 	}
 }
 
+// TestSeveralFleetsAreShownBesideEachOther: also where both are of one repo and of one
+// name. What no fleet names any more is dropped.
+func TestSeveralFleetsAreShownBesideEachOther(t *testing.T) {
+	b := web.NewBoard()
+	b.Follow([]string{"a of fleet", "b of fleet"})
+	b.Wants("a of fleet", webtest.Source(), []web.Wanted{{Name: "prod-us", Nodes: 3}})
+	b.Wants("b of fleet", webtest.Source(), []web.Wanted{{Name: "prod-ap", Nodes: 3}})
+	b.Wants("another one", webtest.Source(), []web.Wanted{{Name: "stranger"}})
+	for _, c := range []report.Cluster{webtest.Drifted("prod-us"), webtest.Lost("prod-ap"), webtest.Well("stranger", 1)} {
+		b.Seen(c, webtest.Noon())
+	}
+	h := shows(b, nil)
+	says := func(path string, times int, words string) {
+		t.Helper()
+		_, page, _ := get(t, h, path)
+		if read := text(t, page); strings.Count(read, words) != times {
+			t.Errorf("%s says %q, and not %d times:\n%s", path, words, times, read)
+		}
+	}
+	says("/", 1, "2 clusters, 6 nodes")
+	says("/", 2, "Fleet acme, commit")
+	says("/", 0, "stranger")
+	says("/drift", 1, "Drift in acme: 2 open")
+	says("/drift", 1, "Drift in acme: nothing drifts")
+	b.Wants("b of fleet", webtest.Source(), nil)
+	says("/", 1, "1 cluster, 3 nodes")
+	b.Wants("b of fleet", webtest.Source(), []web.Wanted{{Name: "prod-ap", Nodes: 3}})
+	says("/", 1, "prod-ap not looked at yet")
+	b.Follow([]string{"b of fleet"})
+	says("/", 1, "1 cluster, 3 nodes")
+	says("/drift", 0, "prod-us")
+}
+
 func TestATurnThatSawNothingLeavesWhatWasSeen(t *testing.T) {
 	b := webtest.Board(webtest.Drifted("prod-us"))
 	b.Seen(report.Cluster{Name: "prod-us", Err: errors.New("disk gone")}, time.Time{})
