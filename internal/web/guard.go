@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -147,7 +148,7 @@ func (g *Guard) tokened(w http.ResponseWriter, r *http.Request, behind http.Hand
 	case g.session.holds(r, g.now()):
 		behind.ServeHTTP(w, as(r, who{session: true}))
 	case r.Header.Get(onlyPart) == "" && strings.Contains(r.Header.Get("Accept"), "text/html") && (r.Method == http.MethodGet || r.Method == http.MethodHead):
-		http.Redirect(w, r, loginPath+"?next="+escaped(r.URL.RequestURI()), http.StatusSeeOther)
+		http.Redirect(w, r, loginPath+"?next="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
 	default:
 		w.Header().Set("WWW-Authenticate", `Bearer realm="reconciler"`)
 		refuse(w, http.StatusUnauthorized, "Who asks? Send Authorization: Bearer and the token of http.token_file.")

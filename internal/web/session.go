@@ -125,5 +125,3 @@ func ours(next string) string {
 	}
 	return next
 }
-
-func escaped(s string) string { return url.QueryEscape(s) }
