@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"net"
 	"net/http"
 	"sync/atomic"
 
 	"github.com/vaultfleet/reconciler/internal/daemon"
-	"github.com/vaultfleet/reconciler/internal/hook"
 )
 
 // ear is an address that is listened on. It outlives the settings that named it
@@ -17,6 +17,8 @@ import (
 type ear struct {
 	address  string
 	listener net.Listener
+	serve    func(context.Context, net.Listener, http.Handler) error
+	tls      atomic.Pointer[tls.Config] // nil: in the clear
 	answers  atomic.Pointer[http.Handler]
 	stop     context.CancelFunc
 	ended    chan struct{} // closed once nobody is answered any more; nil: nobody is yet
@@ -24,7 +26,7 @@ type ear struct {
 
 // listen takes an address, or keeps the one that is listened on already. Nothing
 // is answered there yet. Without an address there is no ear.
-func listen(address string, before *ear) (*ear, error) {
+func listen(address string, before *ear, serve func(context.Context, net.Listener, http.Handler) error) (*ear, error) {
 	if address == "" || before != nil && before.address == address {
 		if address == "" {
 			return nil, nil
@@ -35,7 +37,9 @@ func listen(address string, before *ear) (*ear, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &ear{address: address, listener: listener}, nil
+	e := &ear{address: address, serve: serve}
+	e.listener = encrypting{listener, &e.tls}
+	return e, nil
 }
 
 // answer has whoever comes from now on answered by somebody.
@@ -49,7 +53,7 @@ func (e *ear) answer(by http.Handler, log *slog.Logger, over string) {
 	e.ended = make(chan struct{})
 	go func() {
 		defer close(e.ended)
-		err := hook.Serve(ctx, e.listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*e.answers.Load()).ServeHTTP(w, r) }))
+		err := e.serve(ctx, e.listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*e.answers.Load()).ServeHTTP(w, r) }))
 		if err != nil {
 			log.Error(over, daemon.KeyError, err)
 		}

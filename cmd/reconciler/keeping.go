@@ -13,6 +13,7 @@ import (
 	"github.com/vaultfleet/reconciler/internal/loop"
 	"github.com/vaultfleet/reconciler/internal/metrics"
 	"github.com/vaultfleet/reconciler/internal/settings"
+	"github.com/vaultfleet/reconciler/internal/web"
 	"github.com/vaultfleet/reconciler/pkg/desired"
 )
 
@@ -25,6 +26,7 @@ type keeping struct {
 	fleets  []*following
 	claims  *claims
 	metrics *metrics.Metrics
+	shown   *web.Board
 	post    *post // nil: nobody is told anything
 
 	stop  context.CancelFunc
@@ -53,7 +55,7 @@ type following struct {
 // prepare opens what settings name, and says everything that is wrong. No repo and
 // no node is contacted.
 func (r *running) prepare(ctx context.Context, h host) (*keeping, []error) {
-	k := &keeping{app: r.app, host: h, claims: newClaims(), metrics: r.metrics}
+	k := &keeping{app: r.app, host: h, claims: newClaims(), metrics: r.metrics, shown: r.shown}
 	followed, err := r.followed(h)
 	if err != nil {
 		return nil, []error{err}
@@ -178,6 +180,7 @@ func (f *following) read(ctx context.Context, commit string) (daemon.Wants, erro
 	f.answers.follow(commit, fleet.Fleet, whole)
 	f.tells.follow(fleet.source, whole)
 	f.counts(commit, whole, broken)
+	f.shows(fleet.source, whole, broken)
 	if before == nil || *before != commit {
 		f.refused(commit, fleetErrors(fleet.Fleet), whole, broken)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/vaultfleet/reconciler/internal/lease"
 	"github.com/vaultfleet/reconciler/internal/metrics"
 	"github.com/vaultfleet/reconciler/internal/report"
+	"github.com/vaultfleet/reconciler/internal/web"
 )
 
 func newRun(a *app) *cobra.Command {
@@ -41,6 +42,7 @@ type running struct {
 
 	here    host
 	metrics *metrics.Metrics // of the daemon
+	shown   *web.Board       // of the daemon
 }
 
 func (r *running) run(ctx context.Context) error {

@@ -131,12 +131,20 @@ func hears(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// gets waits until an address answers so: gets ADDRESS PATH CODE PATTERN
+// gets waits until an address answers so: gets ADDRESS PATH CODE PATTERN [HEADER: VALUE]
 func gets(ts *testscript.TestScript, _ bool, args []string) {
 	pattern := regexp.MustCompile(args[3])
+	ask, err := http.NewRequest(http.MethodGet, "http://"+args[0]+args[1], nil)
+	ts.Check(err)
+	if len(args) > 4 {
+		name, value, _ := strings.Cut(args[4], ": ")
+		if ask.Header.Set(name, value); name == "Host" {
+			ask.Host = value
+		}
+	}
 	var last string
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		answer, err := http.Get("http://" + args[0] + args[1])
+		answer, err := http.DefaultClient.Do(ask)
 		if err != nil {
 			last = err.Error()
 			continue

@@ -13,11 +13,11 @@ import (
 	"github.com/vaultfleet/reconciler/internal/daemon"
 	"github.com/vaultfleet/reconciler/internal/health"
 	"github.com/vaultfleet/reconciler/internal/hook"
-	"github.com/vaultfleet/reconciler/internal/loop"
 	"github.com/vaultfleet/reconciler/internal/metrics"
 	"github.com/vaultfleet/reconciler/internal/notify"
 	"github.com/vaultfleet/reconciler/internal/sdnotify"
 	"github.com/vaultfleet/reconciler/internal/settings"
+	"github.com/vaultfleet/reconciler/internal/web"
 	"github.com/vaultfleet/reconciler/pkg/desired"
 )
 
@@ -30,6 +30,7 @@ type standing struct {
 	places  *daemon.Places
 	pulse   *daemon.Pulse
 	board   *board
+	session []byte // key of those that see the pages
 	manager *sdnotify.Manager
 
 	now    *keeping
@@ -46,8 +47,9 @@ func (r *running) stand(ctx context.Context) error {
 	again := make(chan os.Signal, 1)
 	signal.Notify(again, syscall.SIGHUP)
 	defer signal.Stop(again)
-	s := &standing{running: r, places: daemon.NewPlaces(), pulse: daemon.NewPulse(), board: newBoard(), manager: sdnotify.New(r.here.log)}
+	s := &standing{running: r, places: daemon.NewPlaces(), pulse: daemon.NewPulse(), board: newBoard(), session: web.NewKey(), manager: sdnotify.New(r.here.log)}
 	r.metrics = metrics.New(metrics.Ports{Version: version(), Late: s.late, Log: r.here.log})
+	r.shown = web.NewBoard()
 	s.episodes = newEpisodes(r.here.history, r.metrics)
 	next, wrong := s.make(ctx, r.here)
 	if len(wrong) > 0 {
@@ -79,13 +81,6 @@ func (r *running) stand(ctx context.Context) error {
 
 // late are the loops that should have been heard of.
 func (s *standing) late() []string { return s.pulse.Late(time.Now()) }
-
-// seen takes a turn of any cluster.
-func (s *standing) seen(t loop.Turned) {
-	s.board.seen(t)
-	s.metrics.Turned(t)
-	s.episodes.seen(t)
-}
 
 // tellsEnd says once that the daemon is about to end.
 func (s *standing) tellsEnd(ctx context.Context) (told chan struct{}) {
@@ -189,6 +184,7 @@ type made struct {
 	*keeping
 	hooks, health *ear
 	sinks         map[string]notify.Sink
+	door          door
 }
 
 // make opens all that settings name, and says everything that is wrong.
@@ -199,10 +195,10 @@ func (s *standing) make(ctx context.Context, h host) (*made, []error) {
 	if err := checkHooks(h.settings.Webhook); err != nil {
 		wrong = append(wrong, err)
 	}
-	if next.hooks, err = listen(h.settings.Webhook.Listen, s.hooks); err != nil {
+	if next.hooks, err = listen(h.settings.Webhook.Listen, s.hooks, hook.Serve); err != nil {
 		wrong = append(wrong, errBusy("hear webhooks", "webhook.listen", err))
 	}
-	if next.health, err = listen(h.settings.HTTP.Listen, s.health); err != nil {
+	if next.health, err = listen(h.settings.HTTP.Listen, s.health, web.Serve); err != nil {
 		wrong = append(wrong, errBusy("tell how it goes over http", "http.listen", err))
 	}
 	var unfit []error
@@ -212,6 +208,9 @@ func (s *standing) make(ctx context.Context, h host) (*made, []error) {
 		if k.post, err = openPost(h.settings.State, next.sinks, s.post, h.log); err != nil {
 			wrong = append(wrong, err)
 		}
+	}
+	if next.door, err = openDoor(h.settings.HTTP, s.session); err != nil {
+		wrong = append(wrong, err)
 	}
 	if len(wrong) > 0 {
 		s.unmake(next)
@@ -251,7 +250,8 @@ func (s *standing) turnTo(ctx context.Context, next *made) {
 	s.post = next.post
 	s.post.use(next.sinks, log)
 	s.metrics.Keep(next.titles())
-	next.begin(ctx, daemon.Ports{Seen: s.seen, Event: s.metrics.Event, Recovered: s.metrics.Recovered, Places: s.places, Pulse: s.pulse})
+	s.follows(next)
+	next.begin(ctx, daemon.Ports{Seen: s.seen, Event: s.event, Recovered: s.metrics.Recovered, Places: s.places, Pulse: s.pulse})
 	s.now = next.keeping
 	oldHooks, oldHealth := s.hooks, s.health
 	s.hooks, s.health = next.hooks, next.health
@@ -262,7 +262,9 @@ func (s *standing) turnTo(ctx context.Context, next *made) {
 		}
 	}
 	if s.health != nil {
-		s.health.answer(s.pages(next.waiting), log, "nobody is told over http any more how it goes")
+		s.health.tls.Store(next.door.tls)
+		s.health.answer(s.pages(next.waiting, next.door), log, "nobody is told over http any more how it goes")
+		s.shown.AskAgain()
 		if s.health != oldHealth {
 			log.Info("telling how it goes over http", "listen", s.health.address, "paths", strings.Join([]string{health.Healthz, health.Readyz, metrics.Path}, " "))
 		}

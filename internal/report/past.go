@@ -150,8 +150,8 @@ func NewShow(e Event, plan *diff.Plan, steps []StepDone) ShowDocument {
 	return ShowDocument{Schema: SchemaShow, FormatVersion: formatVersion, Event: e, Plan: plan, Steps: steps, Exit: Exit{Done, reason(Done)}}
 }
 
-// words say what happened, in one line.
-func (e Event) words() string {
+// Words say what happened, in one line.
+func (e Event) Words() string {
 	switch e.Kind {
 	case EventCommit:
 		return "the spec of " + from(e.Commit) + " is in force"

@@ -29,7 +29,7 @@ func History(w io.Writer, o Options, d HistoryDocument) error {
 }
 
 func (e Event) cells() []string {
-	return []string{stamp(e.At), e.ID, e.Cluster, shorter(e.Commit), e.Outcome, e.words()}
+	return []string{stamp(e.At), e.ID, e.Cluster, shorter(e.Commit), e.Outcome, e.Words()}
 }
 
 func (e Event) style() style {
@@ -59,7 +59,7 @@ func Show(w io.Writer, o Options, d ShowDocument) error {
 	p := &page{w: w, o: o}
 	e := d.Event
 	p.line("%s   %s   %s", p.paint(bold, clean(e.ID)), stamp(e.At), clean(e.Cluster))
-	p.wrapped("  ", plain, e.words())
+	p.wrapped("  ", plain, e.Words())
 	p.fact("fleet", e.Fleet)
 	p.fact("commit", e.Commit)
 	p.fact("digest", e.Digest)

@@ -82,11 +82,22 @@ func (p *page) heading(c Cluster, state string, s style) {
 }
 
 func (p *page) trouble(err error) {
-	if busy, ok := asBusy(err); ok {
-		p.wrapped("  busy     ", yellow, "another one acts here: "+busy.Busy())
+	if _, busy := asBusy(err); busy {
+		p.wrapped("  busy     ", yellow, trouble(err))
 		return
 	}
-	p.wrapped("  error    ", red, err.Error())
+	p.wrapped("  error    ", red, trouble(err))
+}
+
+// trouble is what kept a look or the waves from going on.
+func trouble(err error) string {
+	if busy, ok := asBusy(err); ok {
+		return "another one acts here: " + busy.Busy()
+	}
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }
 
 func observed(c Cluster) []diff.Block {
@@ -129,13 +140,17 @@ func about(r diff.Reason, node string) string {
 // unseen writes what could not be read; the same on many nodes is one line.
 func (p *page) unseen(c Cluster) {
 	for _, u := range unseen(c) {
-		p.wrapped("  ? ", yellow, fmt.Sprintf("%s   not seen (%s): %s", names(u.nodes, c.size()), u.phase, u.why))
+		p.wrapped("  ? ", yellow, u.words(c.size()))
 	}
 }
 
 type blind struct {
 	nodes      []string
 	phase, why string
+}
+
+func (b blind) words(size int) string {
+	return fmt.Sprintf("%s   not seen (%s): %s", names(b.nodes, size), b.phase, b.why)
 }
 
 func unseen(c Cluster) []blind {
@@ -178,11 +193,7 @@ func (p *page) order(c Cluster) {
 
 func (p *page) waits(waits []diff.Wait) {
 	for _, w := range waits {
-		until := ""
-		if !w.Until.IsZero() {
-			until = " (until " + w.Until.UTC().Format(time.RFC3339) + ")"
-		}
-		p.wrapped("  waits    ", cyan, about(w.Reason, w.Node)+w.Detail+until)
+		p.wrapped("  waits    ", cyan, waitWords(w))
 	}
 }
 
@@ -207,6 +218,14 @@ func approvals(c Cluster) (words []string) {
 			text += ": " + l.Reason
 		}
 		words = append(words, text)
+	}
+	return words
+}
+
+func waitWords(w diff.Wait) string {
+	words := about(w.Reason, w.Node) + w.Detail
+	if !w.Until.IsZero() {
+		words += " (until " + w.Until.UTC().Format(time.RFC3339) + ")"
 	}
 	return words
 }

@@ -26,7 +26,7 @@ func Why(w io.Writer, o Options, c Cluster) error {
 	p.blocks(c.later(), faint)
 	p.blocks(observed(c), yellow)
 	for _, u := range unseen(c) {
-		p.wrapped("  ? ", yellow, fmt.Sprintf("%s   not seen (%s): %s", names(u.nodes, c.size()), u.phase, u.why))
+		p.wrapped("  ? ", yellow, u.words(c.size()))
 		p.wrapped("    lift:  ", cyan, Mend(actual.Phase(u.phase), c.Name))
 	}
 	p.waits(c.Plan.Waits)
@@ -35,14 +35,18 @@ func Why(w io.Writer, o Options, c Cluster) error {
 			count(n, "step"), count(len(c.Plan.Waves), "wave"), c.Name, c.Name))
 	}
 	p.notes(c)
-	p.tries(c.Memory)
-	p.leaves(c.Memory)
-	p.standing(c)
+	for _, words := range tried(c.Memory) {
+		p.wrapped("  tried    ", faint, words)
+	}
+	for _, words := range said(c.Memory) {
+		p.wrapped("  said     ", faint, words)
+	}
+	p.line("  %s", p.paint(faint, standing(c)))
 	return p.err
 }
 
-// tries writes the attempts that did not come to their goal.
-func (p *page) tries(m diff.Memory) {
+// tried are the attempts that did not come to their goal.
+func tried(m diff.Memory) (lines []string) {
 	for _, t := range m.Tries {
 		if !bad(t.Outcome) {
 			continue
@@ -54,12 +58,13 @@ func (p *page) tries(m diff.Memory) {
 		if t.Evidence != "" {
 			words += ": " + t.Evidence
 		}
-		p.wrapped("  tried    ", faint, words)
+		lines = append(lines, words)
 	}
+	return lines
 }
 
-// leaves writes what people allowed and forbade.
-func (p *page) leaves(m diff.Memory) {
+// said is what people allowed and forbade.
+func said(m diff.Memory) (lines []string) {
 	for _, l := range m.Leaves {
 		where := l.Node
 		if where == "" {
@@ -72,23 +77,23 @@ func (p *page) leaves(m diff.Memory) {
 		if l.Reason != "" {
 			words += ": " + l.Reason
 		}
-		p.wrapped("  said     ", faint, words)
+		lines = append(lines, words)
 	}
+	return lines
 }
 
-// standing writes when the cluster was last what a spec said.
-func (p *page) standing(c Cluster) {
+// standing is when the cluster was last what a spec said.
+func standing(c Cluster) string {
 	good := c.Memory.Good
 	switch {
 	case good.Digest == "":
-		p.line("  %s", p.paint(faint, "it was never seen in sync"))
+		return "it was never seen in sync"
 	case good.Since.IsZero():
-		p.line("  %s", p.paint(faint, "it was in sync with commit "+clean(shorter(good.Commit))+", and is not any more"))
+		return "it was in sync with commit " + clean(shorter(good.Commit)) + ", and is not any more"
 	case good.Digest == c.Plan.Digest:
-		p.line("  %s", p.paint(faint, "in sync with this very spec first at "+good.Since.UTC().Format(time.RFC3339)))
-	default:
-		p.line("  %s", p.paint(faint, "last in sync with commit "+clean(shorter(good.Commit))+" at "+good.Since.UTC().Format(time.RFC3339)))
+		return "in sync with this very spec first at " + good.Since.UTC().Format(time.RFC3339)
 	}
+	return "last in sync with commit " + clean(shorter(good.Commit)) + " at " + good.Since.UTC().Format(time.RFC3339)
 }
 
 // Mend is what to do where a look ended in a phase.

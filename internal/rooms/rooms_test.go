@@ -70,8 +70,10 @@ func mayImport() map[string][]string {
 		"internal/reviewed": {"internal/forge", "internal/signature"},
 		"internal/news":     {"internal/report", "pkg/diff"},
 		"internal/notify":   {"internal/forge", "internal/outbound", "internal/secret", "internal/lease/flock", "internal/store/durable"}, // its texts come finished
-		"internal/web":      {"internal/report"},
+		"internal/web":      {"internal/report", "internal/secret", "pkg/desired", "pkg/diff", "pkg/apply"},                               // in whose words it is told of problems, plans and steps
 		"internal/metrics":  {"internal/loop", "pkg/actual", "pkg/diff", "pkg/apply"},
+
+		"internal/web/webtest": {"internal/web", "internal/report", "pkg/desired", "pkg/actual", "pkg/diff", "pkg/apply"}, // for tests alone
 
 		"internal/sim":   {"internal/loop", "pkg/desired", "pkg/actual", "pkg/diff", "pkg/apply"},
 		"internal/embed": {},

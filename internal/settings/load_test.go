@@ -285,6 +285,16 @@ func TestLoadRefuses(t *testing.T) {
 		"a memory of lists":          {"history: {keep: [1d]}\n", "history.keep must be a duration"},
 		"another key of history":     {"history: {keeps: 400d}\n", "did you mean keep?"},
 		"health nowhere":             {"http: {}\n", "http does not say where to listen"},
+		"a token in the clear":       {"http: {listen: \":9180\", token_file: t}\n", "the token would go there in the clear"},
+		"TLS for everybody":          {"http: {listen: \":9180\", tls: {cert: c, key: k}}\n", "is not asked who he is"},
+		"half of TLS":                {"http: {listen: \"127.0.0.1:9180\", tls: {cert: c}}\n", "http.tls needs both"},
+		"nothing of TLS":             {"http: {listen: \"127.0.0.1:9180\", tls: {}}\n", "http.tls needs both"},
+		"two who ask":                {"http: {listen: \"127.0.0.1:9180\", token_file: t, trusted_proxy: {networks: [10.1.0.5]}}\n", "it is one of them that says who asks"},
+		"a proxy anywhere":           {"http: {listen: \":9180\", trusted_proxy: {header: X-User}}\n", "http.trusted_proxy has no networks"},
+		"a proxy everywhere":         {"http: {listen: \":9180\", trusted_proxy: {networks: [10.1.0.5, \"::/0\"]}}\n", "::/0 is everybody"},
+		"a proxy of a name":          {"http: {listen: \":9180\", trusted_proxy: {networks: [proxy.internal]}}\n", "http.trusted_proxy.networks: \"proxy.internal\" is not a network"},
+		"a header that is none":      {"http: {listen: \":9180\", trusted_proxy: {networks: [10.1.0.5], header: \"X User\"}}\n", "is not the name of a header"},
+		"a token's value":            {"http: {listen: \"127.0.0.1:9180\", token: canary}\n", "unknown key \"token\" in http"},
 		"hooks at a URL":             {"webhook: {secret_file: f, listen: \"http://127.0.0.1:9181/hook\"}\n", "is not an address with a port"},
 		"a secret of hooks":          {"webhook: {listen: \":9181\", secret: canary}\n", "unknown key \"secret\""},
 	} {
@@ -319,9 +329,10 @@ identities: [age.key]
 secrets: {a: {clusters: x, file: token}}
 releases: {keys: [hashicorp.asc]}
 webhook: {listen: ":9181", secret_file: hook.secret}
+http: {listen: ":9180", token_file: page.token, tls: {cert: page.crt, key: page.key}}
 `)
 	for name, mode := range map[string]os.FileMode{
-		"reconciler.yaml": 0o664, "known_hosts": 0o646, "ca.crt": 0o646, "hashicorp.asc": 0o646, "id": 0o604, "age.key": 0o644, "token": 0o601, "hook.secret": 0o644,
+		"reconciler.yaml": 0o664, "known_hosts": 0o646, "ca.crt": 0o646, "hashicorp.asc": 0o646, "id": 0o604, "age.key": 0o644, "token": 0o601, "hook.secret": 0o644, "page.token": 0o644, "page.crt": 0o644, "page.key": 0o604,
 	} {
 		file := filepath.Join(filepath.Dir(path), name)
 		if name != "reconciler.yaml" {
@@ -343,6 +354,8 @@ webhook: {listen: ":9181", secret_file: hook.secret}
 		"reconciler.yaml:4:34: token has mode 0601: everybody on this host may use it; chmod 600 token",
 		"reconciler.yaml:5:19: hashicorp.asc has mode 0646: everybody on this host may change it; chmod o-w hashicorp.asc",
 		"reconciler.yaml:6:41: hook.secret has mode 0644: everybody on this host may use it; chmod 600 hook.secret",
+		"reconciler.yaml:7:37: page.token has mode 0644: everybody on this host may use it; chmod 600 page.token",
+		"reconciler.yaml:7:76: page.key has mode 0604: everybody on this host may use it; chmod 600 page.key",
 	}
 	if diff := cmp.Diff(want, said(path, problems)); diff != "" {
 		t.Errorf("problems (-want +got):\n%s", diff)
@@ -549,5 +562,56 @@ func TestAFleetSaysWhichOfItsClustersAreKeptHere(t *testing.T) {
 		if got := strings.Join(kept, " "); got != want {
 			t.Errorf("%q keeps %q", clusters, got)
 		}
+	}
+}
+
+// TestWhoMayAskOverHTTP is every way in that may be, and all that is wrong with one that
+// may not.
+func TestWhoMayAskOverHTTP(t *testing.T) {
+	some := []netip.Prefix{netip.MustParsePrefix("10.1.0.5/32"), netip.MustParsePrefix("fd00::/8")}
+	for text, want := range map[string]HTTP{
+		`{listen: "127.0.0.1:9180"}`:                                                           {Listen: "127.0.0.1:9180"},
+		`{listen: "[::1]:9180", tls: {cert: c, key: k}}`:                                       {Listen: "[::1]:9180", TLS: TLS{"c", "k"}},
+		`{listen: "127.0.0.1:9180", token_file: t}`:                                            {Listen: "127.0.0.1:9180", TokenFile: "t"},
+		`{listen: ":9180", token_file: t, tls: {cert: c, key: k}}`:                             {Listen: ":9180", TokenFile: "t", TLS: TLS{"c", "k"}},
+		`{listen: "10.1.0.9:9180", trusted_proxy: {networks: [10.1.0.5, "fd00::/8"]}}`:         {Listen: "10.1.0.9:9180", Proxy: TrustedProxy{some, "X-Forwarded-User"}},
+		`{listen: ":9180", trusted_proxy: {networks: [10.1.0.5, "fd00::/8"], header: x-user}}`: {Listen: ":9180", Proxy: TrustedProxy{some, "X-User"}},
+	} {
+		file := write(t, "http: "+text+"\n")
+		s, problems := Load(file)
+		if len(problems) > 0 {
+			t.Errorf("%s: %v", text, said(file, problems))
+			continue
+		}
+		for _, path := range []*string{&want.TokenFile, &want.TLS.Cert, &want.TLS.Key} {
+			if *path != "" {
+				*path = filepath.Join(filepath.Dir(file), *path)
+			}
+		}
+		if diff := cmp.Diff(want, s.HTTP, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", text, diff)
+		}
+	}
+	file := write(t, `http:
+  listen: ":9180"
+  token_file: t
+  trusted_proxy: {networks: [10.1.0.5/8, "0.0.0.0/0"], header: "a b"}
+  tls: {cert: c}
+  user: ada
+`)
+	s, problems := Load(file)
+	want := []string{
+		`reconciler.yaml:4:18: http has a token_file and a trusted_proxy: it is one of them that says who asks; delete one of them`,
+		`reconciler.yaml:4:29: http.trusted_proxy.networks: 0.0.0.0/0 is everybody; write the addresses that the proxy asks from, as [10.1.0.5]`,
+		`reconciler.yaml:4:30: http.trusted_proxy.networks: "10.1.0.5/8" has bits beyond its mask; write 10.0.0.0/8, or 10.1.0.5 for the one host`,
+		`reconciler.yaml:4:64: http.trusted_proxy.header "a b" is not the name of a header; write it as X-Forwarded-User`,
+		`reconciler.yaml:5:8: http.tls needs both a cert and a key; write it as tls: {cert: FILE, key: FILE}`,
+		`reconciler.yaml:6:3: unknown key "user" in http; known are: listen, token_file, trusted_proxy, tls`,
+	}
+	if diff := cmp.Diff(want, said(file, problems)); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+	if s.HTTP.Listen != "" {
+		t.Error("it would listen all the same")
 	}
 }

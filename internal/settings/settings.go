@@ -72,13 +72,28 @@ type Webhook struct {
 	SecretFile string // what is shared with the forge
 }
 
-// HTTP says where the daemon tells how it is. Without Listen it tells nobody.
+// HTTP says where the daemon tells how it is, and who may ask. Without Listen it tells
+// nobody. Without a token and a proxy it is a loopback address, and nobody is asked who
+// he is.
 type HTTP struct {
-	Listen string // a loopback address and port
+	Listen    string // address and port, or only :PORT for all addresses
+	TokenFile string // what people and programs show
+	Proxy     TrustedProxy
+	TLS       TLS
 }
 
 // History says how long it is remembered what was done.
 type History struct{ Keep time.Duration }
+
+// TrustedProxy is one in front of us that asks people who they are. Without networks
+// there is none.
+type TrustedProxy struct {
+	Networks []netip.Prefix // that it asks from
+	Header   string         // in which it says who asks
+}
+
+// TLS are the files of a certificate and its key, PEM. Without them all is in the clear.
+type TLS struct{ Cert, Key string }
 
 // Signatures say which commits have to be signed, and by whom.
 type Signatures struct {

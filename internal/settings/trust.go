@@ -17,7 +17,7 @@ func (r *reader) trust(n *yaml.Node, t *Trust) {
 				r.guarded(n, t.KnownHosts)
 			}
 		}},
-		key{"networks", func(n *yaml.Node) { r.networks(n, &t.Networks) }},
+		key{"networks", func(n *yaml.Node) { r.networks(n, "trust.networks", &t.Networks) }},
 		key{"vault_ca", func(n *yaml.Node) { r.guardedPaths(n, "trust.vault_ca", &t.VaultCA) }},
 		key{"roots", func(n *yaml.Node) { r.roots(n, &t.Roots) }},
 		key{"services", func(n *yaml.Node) { r.names(n, "trust.services", &t.Services) }},
@@ -29,10 +29,10 @@ func (r *reader) trust(n *yaml.Node, t *Trust) {
 }
 
 // networks reads prefixes; a single address is a prefix of its own.
-func (r *reader) networks(n *yaml.Node, to *[]netip.Prefix) {
-	r.items(n, "trust.networks", func(n *yaml.Node) {
+func (r *reader) networks(n *yaml.Node, where string, to *[]netip.Prefix) {
+	r.items(n, where, func(n *yaml.Node) {
 		var s string
-		if !r.text(n, "an item of trust.networks", &s) {
+		if !r.text(n, "an item of "+where, &s) {
 			return
 		}
 		if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
@@ -42,11 +42,11 @@ func (r *reader) networks(n *yaml.Node, to *[]netip.Prefix) {
 		p, err := netip.ParsePrefix(s)
 		switch {
 		case err != nil || p.Addr().Is4In6():
-			r.at(n, "write it as 10.1.0.0/16", "trust.networks: %q is not a network", s)
+			r.at(n, "write it as 10.1.0.0/16", "%s: %q is not a network", where, s)
 		case p != p.Masked():
 			// 10.1.0.7/16 is either a typo for a host or for a mask.
 			r.at(n, "write "+p.Masked().String()+", or "+p.Addr().String()+" for the one host",
-				"trust.networks: %q has bits beyond its mask", s)
+				"%s: %q has bits beyond its mask", where, s)
 		default:
 			*to = append(*to, p)
 		}
