@@ -100,7 +100,7 @@ func onNode(n *desired.Node, after desired.Node, row diff.Drift) error {
 	}
 	address := map[string]*string{"api_addr": &n.APIAddr, "cluster_addr": &n.ClusterAddr}[key]
 	if address != nil && json.Unmarshal([]byte(have), address) != nil {
-		return refuse("change the spec by hand", "%s is no address", row.Have)
+		return refuse("put it back on the node", "what is there is no address")
 	}
 	return nil
 }
