@@ -16,6 +16,7 @@ import (
 
 	"github.com/vaultfleet/reconciler/internal/accept"
 	"github.com/vaultfleet/reconciler/internal/forge"
+	"github.com/vaultfleet/reconciler/internal/git"
 	"github.com/vaultfleet/reconciler/internal/report"
 	"github.com/vaultfleet/reconciler/pkg/desired"
 	"github.com/vaultfleet/reconciler/pkg/diff"
@@ -94,10 +95,12 @@ func (r *accepting) run(ctx context.Context, id string) error {
 	return r.propose(ctx, f, edit)
 }
 
-// find looks for a drift by its ID.
+// find looks for a drift by its ID; the same may be open on some nodes, and waived or
+// pending on others.
 func find(all []looked, id string) (foundDrift, error) {
 	var open []string
 	var unseen int
+	var closed *foundDrift
 	for _, l := range all {
 		for _, c := range l.clusters {
 			if c.Err != nil {
@@ -105,14 +108,19 @@ func find(all []looked, id string) (foundDrift, error) {
 			}
 			unseen += len(c.Drift.Unobserved)
 			for _, row := range c.Drift.Rows {
-				if row.ID == id {
+				switch {
+				case row.ID == id && row.Open():
 					return foundDrift{l, c, row}, nil
-				}
-				if row.Open() {
+				case row.ID == id:
+					closed = &foundDrift{l, c, row}
+				case row.Open():
 					open = append(open, fmt.Sprintf("%s (%s %s)", row.ID, c.Name, row.Path))
 				}
 			}
 		}
+	}
+	if closed != nil {
+		return *closed, nil
 	}
 	slices.Sort(open)
 	hint := "nothing drifts"
@@ -135,13 +143,17 @@ func (r *accepting) edit(f foundDrift) (accept.Edit, error) {
 	if err != nil {
 		return accept.Edit{}, err
 	}
-	return accept.Drift(tree, func(tree fs.FS) desired.Fleet {
+	edit, err := accept.Drift(tree, func(tree fs.FS) desired.Fleet {
 		fleet := desired.Load(tree, loadOptions())
 		if there {
 			fleet = h.judged(fleet)
 		}
 		return fleet
 	}, f.cluster.Name, f.row)
+	if read, ok := tree.(*git.Tree); ok && read.Err() != nil {
+		return edit, read.Err() // it says nothing about the commit
+	}
+	return edit, err
 }
 
 // tree is the fleet at the commit that is in force for the cluster.
