@@ -29,8 +29,8 @@ func (a Acceptance) Title() string {
 	return "Accept drift " + a.Drift.ID + " of " + a.Cluster + ": " + clean(a.Drift.Path)
 }
 
-// Marker is how the pull request of a drift is told, whatever people make of its text.
-func (a Acceptance) Marker() string { return "<!-- reconciler:accept " + a.Drift.ID + " -->" }
+// marker is how the pull request of a drift is told, whatever people make of its text.
+func (a Acceptance) marker() string { return "<!-- reconciler:accept " + a.Drift.ID + " -->" }
 
 // Markdown writes the text of the pull request.
 func (a Acceptance) Markdown(w io.Writer) error {
@@ -69,6 +69,6 @@ func (a Acceptance) Markdown(w io.Writer) error {
 	p.line("")
 	p.line("<sub>%s</sub>", Escape(fmt.Sprintf("Proposed by %s with reconciler drift accept %s, on commit %s, which is in force. It changes %s and wants nothing else otherwise.", a.By, d.ID, shorter(a.Commit), a.File)))
 	p.line("")
-	p.line("%s", a.Marker())
+	p.line("%s", a.marker())
 	return p.err
 }
