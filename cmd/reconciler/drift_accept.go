@@ -201,8 +201,8 @@ func (r *accepting) propose(ctx context.Context, f foundDrift, edit accept.Edit)
 		return err
 	}
 	if there {
-		r.say("It is proposed already: %s", open.URL)
-		return nil
+		_, err := fmt.Fprintf(r.stdout, "It is proposed already: %s\n", pageOf(open))
+		return err
 	}
 	if !r.yes && !isTerminal(r.stdin) {
 		return usage("add --yes, once you have read the patch of --print", "nobody can be asked: standard input is no terminal")
@@ -221,8 +221,19 @@ func (r *accepting) propose(ctx context.Context, f foundDrift, edit accept.Edit)
 	if err != nil {
 		return err
 	}
-	r.say("Proposed: %s", pull.URL)
-	return nil
+	_, err = fmt.Fprintf(r.stdout, "Proposed: %s\n", pageOf(pull))
+	return err
+}
+
+// pageOf is the address of a pull request, as the forge tells it, without what would
+// steer a terminal.
+func pageOf(p forge.Pull) string {
+	return strings.Map(func(r rune) rune {
+		if r <= ' ' || r > '~' {
+			return -1
+		}
+		return r
+	}, p.URL)
 }
 
 // send makes the branch, and then the pull request.

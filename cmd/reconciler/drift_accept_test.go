@@ -57,7 +57,7 @@ func (p *proposals) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "POST /pulls":
 		p.body["title"], p.body["pull"] = sent["title"].(string), sent["body"].(string)
 		at := strings.Repeat("9", 40)
-		pull := map[string]any{"number": 35, "title": sent["title"], "state": "open", "html_url": "https://git.example.com/acme/fleet/pulls/35",
+		pull := map[string]any{"number": 35, "title": sent["title"], "state": "open", "html_url": "https://git.example.com/acme/fleet/\x1b[2J\u202epulls/35",
 			"head": map[string]any{"sha": at, "ref": sent["head"], "repo_id": 1}, "base": map[string]any{"sha": at, "ref": sent["base"], "repo_id": 1}}
 		p.pulls = append(p.pulls, pull)
 		answer(201, pull)
@@ -117,12 +117,12 @@ func TestADriftIsProposedOnceAtTheCommitThatIsInForce(t *testing.T) {
 			t.Errorf("no %s in\n%s", want, p.body["pull"])
 		}
 	}
-	if !strings.Contains(out.String(), "+  log_level: debug\n") || !strings.HasSuffix(out.String(), "Proposed: https://git.example.com/acme/fleet/pulls/35\n") {
+	if !strings.Contains(out.String(), "+  log_level: debug\n") || !strings.HasSuffix(out.String(), "Proposed: https://git.example.com/acme/fleet/[2Jpulls/35\n") {
 		t.Errorf("it says\n%s", out.String())
 	}
 	out.Reset()
 	check(t, r.propose(t.Context(), f, edit))
-	if out.String() != "It is proposed already: https://git.example.com/acme/fleet/pulls/35\n" || len(p.branches) != 1 {
+	if out.String() != "It is proposed already: https://git.example.com/acme/fleet/[2Jpulls/35\n" || len(p.branches) != 1 {
 		t.Errorf("the second time it says\n%s", out.String())
 	}
 }
