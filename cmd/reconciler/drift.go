@@ -37,6 +37,7 @@ func newDrift(a *app) *cobra.Command {
 	flags.DurationVar(&f.since, "since", 0, "tell also what was there within this time and is gone, at most 336h: `DURATION`")
 	flags.BoolVar(&f.detailed, "detailed-exitcode", false, "exit 2 when there is drift")
 	flags.StringSliceVar(&f.failOn, "fail-on", nil, "exit 3 on `unobserved` nodes")
+	cmd.AddCommand(newDriftAccept(a))
 	return cmd
 }
 

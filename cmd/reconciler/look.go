@@ -25,6 +25,7 @@ type looked struct {
 	source   report.Source
 	clusters []report.Cluster
 	now      time.Time
+	from     opened
 }
 
 // look reads the fleets and looks at the nodes of the chosen clusters, or takes
@@ -54,7 +55,7 @@ func (a *app) look(ctx context.Context, have string) ([]looked, error) {
 	w.asked = a.asked
 	var all []looked
 	for _, c := range chosen {
-		l := looked{c.source, make([]report.Cluster, len(c.whole)), time.Now()}
+		l := looked{c.source, make([]report.Cluster, len(c.whole)), time.Now(), c.opened}
 		clustersAtOnce(len(c.whole), func(i int) {
 			l.clusters[i] = w.look(ctx, c.whole[i])
 		})
@@ -127,7 +128,7 @@ func (a *app) lookAtFile(ctx context.Context, path string) ([]looked, error) {
 	}
 	var all []looked
 	for _, c := range chosen {
-		l := looked{c.source, brokenClusters(c.broken), have.Now}
+		l := looked{c.source, brokenClusters(c.broken), have.Now, c.opened}
 		for _, w := range c.whole {
 			l.clusters = append(l.clusters, have.plan(w.Cluster, w.commit))
 		}

@@ -189,6 +189,14 @@ func happen(ts *testscript.TestScript, w *sim.World, want desired.Cluster, act s
 		f := n.Files["/etc/vault.d/tls/ca.crt"]
 		f.Body, f.Mtime = []byte("edited by hand"), w.Time
 		n.Files["/etc/vault.d/tls/ca.crt"] = f
+	case "louder":
+		f := n.Files["/etc/vault.d/vault.hcl"]
+		f.Body, f.Mtime = bytes.Replace(f.Body, []byte(`"info"`), []byte(`"debug"`), 1), w.Time
+		n.Files["/etc/vault.d/vault.hcl"] = f
+	case "close":
+		f := n.Files["/etc/vault.d/tls/ca.crt"]
+		f.Mode = "0600"
+		n.Files["/etc/vault.d/tls/ca.crt"] = f
 	default:
 		ts.Fatalf("nothing is known to happen as %q", act)
 	}

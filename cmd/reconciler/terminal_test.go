@@ -23,9 +23,8 @@ type person struct {
 	heard    int // bytes of said
 }
 
-// atTerminal gives lines to a shell at a terminal. As one that is typed into, it
-// outlives a Ctrl-C.
-func atTerminal(t *testing.T, lines string) *person {
+// openTerminal is a terminal from both its ends: a person's, and a program's.
+func openTerminal(t *testing.T) (terminal, far *os.File) {
 	t.Helper()
 	terminal, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	check(t, err)
@@ -39,8 +38,16 @@ func atTerminal(t *testing.T, lines string) *person {
 		}
 	}))
 	check(t, err)
-	far, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|syscall.O_NOCTTY, 0)
+	far, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|syscall.O_NOCTTY, 0)
 	check(t, err)
+	return terminal, far
+}
+
+// atTerminal gives lines to a shell at a terminal. As one that is typed into, it
+// outlives a Ctrl-C.
+func atTerminal(t *testing.T, lines string) *person {
+	t.Helper()
+	terminal, far := openTerminal(t)
 	defer far.Close()
 	shell := exec.Command("/bin/sh", "-c", "trap : INT\n"+lines)
 	shell.Env = append(os.Environ(), "NO_COLOR=1", "GIT_CONFIG_GLOBAL=/dev/null")

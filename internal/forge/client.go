@@ -41,6 +41,8 @@ type dialect interface {
 	openIssue(ctx context.Context, title, body string) (Issue, error)
 	editIssue(ctx context.Context, number int, body string, to move) (Issue, error)
 	commentIssue(ctx context.Context, number int, body string) (note, error)
+	commitFile(ctx context.Context, c Change) error
+	openPull(ctx context.Context, r Request) (Pull, error)
 	mayWrite(ctx context.Context, user string) (bool, error)
 	inTeam(ctx context.Context, user, team string) (bool, error)
 	// visible tells somebody or something that is not there from a repository that
@@ -51,7 +53,7 @@ type dialect interface {
 }
 
 // rights are what a token has to be allowed, in the words of its forge.
-type rights struct{ me, read, queue, comment, status, permission, team, issue string }
+type rights struct{ me, read, queue, comment, status, permission, team, issue, propose string }
 
 // note is a comment, or one that the forge made of something that happened.
 type note struct {

@@ -1,6 +1,6 @@
 // Package forge asks GitHub, GitLab, Gitea and Forgejo about pull requests, and
 // answers there: comments, reactions, the status of a commit. It also keeps issues of
-// our own.
+// our own, and proposes changes of one file, each on a branch made for it.
 //
 // It knows how each of them is asked, through its own Go client, and what each
 // cannot tell. A forge is a remote machine: what it answers is capped, its numbers

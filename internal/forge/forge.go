@@ -54,6 +54,15 @@ type Client interface {
 	EditIssue(ctx context.Context, was Issue, body string, open bool) (Issue, error)
 	// CommentIssue adds a comment to one.
 	CommentIssue(ctx context.Context, number int, body string) error
+	// PullFrom is the open pull request against a branch from another one of the
+	// repository itself; false: there is none, of those that Pulls tells of.
+	PullFrom(ctx context.Context, base, branch string) (Pull, bool, error)
+	// CommitFile makes a branch with one commit, in which one file is another. Errors
+	// are, besides those of all methods, [ErrExists] for the branch, [ErrMoved] and
+	// [ErrProtected].
+	CommitFile(ctx context.Context, c Change) error
+	// OpenPull opens a pull request; errors are as those of CommitFile.
+	OpenPull(ctx context.Context, r Request) (Pull, error)
 	// PullRef is the ref that git fetches a pull request's head from.
 	PullRef(number int) string
 }

@@ -1,7 +1,13 @@
 package forge
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -31,6 +37,7 @@ func (g *gitea) rights() rights {
 		permission: "the scope read:repository, and an account that is an administrator of the repository",
 		team:       "the scope read:organization, and an account in the organization",
 		issue:      "the scope write:issue, and an account that may read the repository",
+		propose:    "the scopes write:repository and write:issue, and an account that may write to the repository",
 	}
 }
 
@@ -218,6 +225,78 @@ func (g *gitea) editIssue(ctx context.Context, number int, body string, to move)
 
 func (g *gitea) commentIssue(ctx context.Context, number int, body string) (note, error) {
 	return g.comment(ctx, number, body) // a pull request is an issue there
+}
+
+// commitFile makes the branch where it has to begin, and then the commit, which says
+// which bytes it replaces. A branch without its commit is taken away again.
+func (g *gitea) commitFile(ctx context.Context, c Change) error {
+	at, err := g.branch(ctx, c)
+	if err != nil {
+		return err
+	}
+	if at != c.Base {
+		err = fmt.Errorf("it makes the branch at %s, and not at %s as it was asked to; is it an old release?", quoted(at), c.Base)
+	} else {
+		_, _, err = g.api(ctx).UpdateFile(g.owner, g.name, c.Path, sdk.UpdateFileOptions{
+			FileOptions: sdk.FileOptions{Message: c.Message, BranchName: c.Branch},
+			SHA:         blobID(c), Content: base64.StdEncoding.EncodeToString(c.Is),
+		})
+	}
+	if err == nil {
+		return nil
+	}
+	if _, _, left := g.api(context.WithoutCancel(ctx)).DeleteRepoBranch(g.owner, g.name, c.Branch); left != nil {
+		return fmt.Errorf("%w; the branch %s is left behind", err, c.Branch)
+	}
+	return err
+}
+
+// branch makes a branch at a commit, and tells where it stands. The SDK can make one
+// of a branch alone.
+func (g *gitea) branch(ctx context.Context, c Change) (string, error) {
+	body, err := json.Marshal(map[string]string{"new_branch_name": c.Branch, "old_ref_name": c.Base})
+	if err != nil {
+		return "", err
+	}
+	at := g.door.host.JoinPath("api/v1/repos", g.owner, g.name, "branches")
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, at.String(), bytes.NewReader(body))
+	if err != nil {
+		return "", err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	answer, err := g.door.client().Do(r)
+	if err != nil {
+		return "", err
+	}
+	defer answer.Body.Close()
+	var made sdk.Branch
+	if err := json.NewDecoder(answer.Body).Decode(&made); err != nil {
+		return "", err
+	}
+	if made.Commit == nil {
+		return "", errEmpty
+	}
+	return made.Commit.ID, nil
+}
+
+// blobID is how git names the bytes that a change replaces, in a repository whose
+// commits are named like its base.
+func blobID(c Change) string {
+	h := sha1.New()
+	if len(c.Base) == 64 {
+		h = sha256.New()
+	}
+	fmt.Fprintf(h, "blob %d\x00", len(c.Was))
+	h.Write(c.Was)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func (g *gitea) openPull(ctx context.Context, r Request) (Pull, error) {
+	item, _, err := g.api(ctx).CreatePullRequest(g.owner, g.name, sdk.CreatePullRequestOption{Title: r.Title, Body: r.Body, Head: r.Branch, Base: r.Base})
+	if err != nil {
+		return Pull{}, err
+	}
+	return giteaPull(item), nil
 }
 
 func (g *gitea) pullRef(number int) string { return fmt.Sprintf("refs/pull/%d/head", number) }

@@ -47,6 +47,7 @@ func (g *gitHub) rights() rights {
 		permission: "Metadata: read, and an account that may push to the repository (of a classic token: repo)",
 		team:       "Members: read, of the organization (of a classic token: read:org)",
 		issue:      "Issues: write (of a classic token: repo)",
+		propose:    "Contents: write and Pull requests: write (of a classic token: repo)",
 	}
 }
 
@@ -185,6 +186,37 @@ func (g *gitHub) editIssue(ctx context.Context, number int, body string, to move
 
 func (g *gitHub) commentIssue(ctx context.Context, number int, body string) (note, error) {
 	return g.comment(ctx, number, body) // a pull request is an issue there
+}
+
+// commitFile makes tree, commit and branch one after the other: the branch is there
+// with its commit, or not at all.
+func (g *gitHub) commitFile(ctx context.Context, c Change) error {
+	base, _, err := g.api.Git.GetCommit(ctx, g.owner, g.name, c.Base)
+	if err != nil {
+		return err
+	}
+	tree, _, err := g.api.Git.CreateTree(ctx, g.owner, g.name, base.GetTree().GetSHA(), []*github.TreeEntry{
+		{Path: &c.Path, Mode: new("100644"), Type: new("blob"), Content: new(string(c.Is))},
+	})
+	if err != nil {
+		return err
+	}
+	made, _, err := g.api.Git.CreateCommit(ctx, g.owner, g.name, github.Commit{
+		Message: &c.Message, Tree: &github.Tree{SHA: tree.SHA}, Parents: []*github.Commit{{SHA: &c.Base}},
+	}, nil)
+	if err == nil && !isHash(made.GetSHA()) {
+		err = fmt.Errorf("it made %s, which is no commit", quoted(made.GetSHA()))
+	}
+	if err != nil {
+		return err
+	}
+	_, _, err = g.api.Git.CreateRef(ctx, g.owner, g.name, github.CreateRef{Ref: "refs/heads/" + c.Branch, SHA: made.GetSHA()})
+	return err
+}
+
+func (g *gitHub) openPull(ctx context.Context, r Request) (Pull, error) {
+	item, _, err := g.api.PullRequests.Create(ctx, g.owner, g.name, &github.NewPullRequest{Title: &r.Title, Body: &r.Body, Head: &r.Branch, Base: &r.Base})
+	return gitHubPull(item), err
 }
 
 func (g *gitHub) pullRef(number int) string { return fmt.Sprintf("refs/pull/%d/head", number) }

@@ -2,6 +2,7 @@ package forge
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -40,6 +41,7 @@ func (g *gitLab) rights() rights {
 		permission: "the scope api, and the role Reporter in the project",
 		team:       "the scope api, and an account that may see the group's members",
 		issue:      "the scope api, and the role Reporter in the project",
+		propose:    "the scope api, and the role Developer in the project",
 	}
 }
 
@@ -301,6 +303,29 @@ func (g *gitLab) editIssue(ctx context.Context, number int, body string, to move
 func (g *gitLab) commentIssue(ctx context.Context, number int, body string) (note, error) {
 	item, _, err := g.api.Notes.CreateIssueNote(g.repo, int64(number), &gitlab.CreateIssueNoteOptions{Body: &body}, gitlab.WithContext(ctx))
 	return g.note(number, item), err
+}
+
+func (g *gitLab) commitFile(ctx context.Context, c Change) error {
+	made, _, err := g.api.Commits.CreateCommit(g.repo, &gitlab.CreateCommitOptions{
+		Branch: &c.Branch, StartSHA: &c.Base, CommitMessage: &c.Message,
+		Actions: []*gitlab.CommitActionOptions{{
+			Action: new(gitlab.FileUpdate), FilePath: &c.Path, Encoding: new("base64"), Content: new(base64.StdEncoding.EncodeToString(c.Is)),
+		}},
+	}, gitlab.WithContext(ctx))
+	if err == nil && (made == nil || !isHash(made.ID)) {
+		err = errEmpty
+	}
+	return err
+}
+
+func (g *gitLab) openPull(ctx context.Context, r Request) (Pull, error) {
+	item, _, err := g.api.MergeRequests.CreateMergeRequest(g.repo, &gitlab.CreateMergeRequestOptions{
+		Title: &r.Title, Description: &r.Body, SourceBranch: &r.Branch, TargetBranch: &r.Base, RemoveSourceBranch: new(true),
+	}, gitlab.WithContext(ctx))
+	if err != nil || item == nil {
+		return Pull{}, err
+	}
+	return gitLabPull(&item.BasicMergeRequest), nil
 }
 
 func (g *gitLab) pullRef(number int) string {

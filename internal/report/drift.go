@@ -199,6 +199,9 @@ func remedy(c Cluster, d diff.Drift) string {
 	if d.Place != "" {
 		at = ", or commit what is right at " + d.Place
 	}
+	if why, _ := d.Unacceptable(); why == "" {
+		at = ", or make it what the spec wants: reconciler drift accept " + d.ID
+	}
 	switch {
 	case c.Plan.Mode == "observe":
 		return "this cluster is only observed: put it back by hand" + at

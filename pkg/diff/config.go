@@ -134,7 +134,7 @@ func readable(value string) string {
 		return absent
 	}
 	if len(value) > 1 && strings.HasPrefix(value, `"sha256:`) {
-		return "(sensitive)"
+		return sensitive
 	}
 	return value
 }
