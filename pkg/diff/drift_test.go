@@ -305,7 +305,7 @@ func TestDriftIsOnlyReportedWhereTheSpecSaysSo(t *testing.T) {
 	s.find("eu-3").Service.ActiveState, s.find("eu-3").Service.SubState = "failed", "failed"
 	s.find("eu-3").Process = &actual.Process{}
 	s.find("eu-3").Vault = nil
-	if steps := stepsOf(s.plan()); !slices.Contains(steps, "start eu-3") {
+	if steps := stepsOf(s.plan()); !slices.Contains(steps, "start eu-3") || slices.Contains(steps, "enable eu-3") {
 		t.Errorf("what is down is not brought back: %v %s", steps, show(s.plan()))
 	}
 }

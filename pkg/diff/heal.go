@@ -14,7 +14,8 @@ import (
 
 // heals says that a step may put back what somebody changed.
 func (s *situation) heals(step Step) bool {
-	if s.cause != CauseDrift || s.forecast || s.repairs(step) {
+	starts := step.Action != ActionEnable // a unit that is not enabled starts as well
+	if s.cause != CauseDrift || starts && s.repairs(step) {
 		return true
 	}
 	if s.want.Drift.Report {
