@@ -70,6 +70,9 @@ func (s *situation) filesDiffer(n desired.Node) (found []difference) {
 	for _, put := range n.Puts {
 		d := difference{node: n.Name, file: put.Path, path: pathOf(put), put: put}
 		have, differs := s.compare(n.Name, keyFile+put.Path, value(put))
+		if have == "" {
+			continue // it could not be read, and what a process made of it cannot be told
+		}
 		class, changes, told := s.classify(n, put)
 		d.effect = map[desired.OnChange]Effect{desired.OnChangeReload: EffectReload, desired.OnChangeRestart: EffectRestart}[class]
 		if d.effect == "" {
@@ -102,7 +105,7 @@ func (s *situation) fileDiffers(d difference, have string) (found []difference) 
 	}
 	d.kind = DriftChanged
 	digest, rights, _ := strings.Cut(have, " ")
-	if digest != d.put.Digest {
+	if digest != d.put.Digest && s.knows(d.put) {
 		found = append(found, s.contentDiffers(d, digest)...)
 	}
 	owner, mode := cutMode(rights)
@@ -117,6 +120,16 @@ func (s *situation) fileDiffers(d difference, have string) (found []difference) 
 		found = append(found, one)
 	}
 	return found
+}
+
+// knows says that it is known what a file is to say: of what is encrypted that is so
+// once it was placed.
+func (s *situation) knows(put desired.Put) bool {
+	return !encrypted(put) || s.memory.Secrets[put.Digest] != ""
+}
+
+func encrypted(put desired.Put) bool {
+	return strings.HasPrefix(put.Digest, "age:") || strings.HasPrefix(put.Digest, "secret:")
 }
 
 // contentDiffers is what is another of the content of a file.
