@@ -171,7 +171,7 @@ func (d *DriftDocument) add(c Cluster) {
 	}
 	for _, e := range c.Memory.Drifts {
 		if !e.Open() && !e.Gone.Before(d.Since) {
-			d.Gone = append(d.Gone, DriftPast{c.Name, e.ID, e.Path, e.Nodes, e.Opened[len(e.Opened)-1], e.Gone})
+			d.Gone = append(d.Gone, DriftPast{c.Name, e.ID, e.Path, e.Nodes, e.Last(), e.Gone})
 		}
 	}
 }

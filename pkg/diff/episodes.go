@@ -2,6 +2,7 @@ package diff
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/vaultfleet/reconciler/pkg/actual"
@@ -36,27 +37,30 @@ const (
 	fightWithin = 7 * 24 * time.Hour
 	maxOpened   = 8
 	maxEpisodes = 200
+	maxHave     = 256 // bytes
 )
 
-// Notice folds what a look found into the memory. Of a node that could not be read in
-// whole nothing is gone.
+// Notice folds what a look found into the memory. Of what could not be read nothing is
+// gone.
 func (m Memory) Notice(found Drifted, have []actual.Node, now time.Time) Memory {
-	open := map[string]Drift{}
-	for _, d := range found.Open() {
-		open[d.ID] = d
+	open, pending := map[string]Drift{}, map[string]bool{}
+	for _, d := range found.Rows {
+		switch {
+		case d.Open():
+			open[d.ID] = d
+		case d.Pending:
+			pending[d.ID] = true
+		}
 	}
-	blind := map[string]bool{}
-	for _, n := range have {
-		blind[n.Name] = len(n.Unknown) > 0
-	}
+	blind := blindTo(have)
 	var kept []Episode
 	for _, e := range m.Drifts {
 		d, there := open[e.ID]
 		delete(open, e.ID)
 		switch {
 		case there:
-			e = e.again(d, now)
-		case e.Open() && !slices.ContainsFunc(e.Nodes, func(n string) bool { return blind[n] }) && !(len(e.Nodes) == 0 && len(found.Unobserved) > 0):
+			e = e.again(d, blind, now)
+		case e.Open() && !pending[e.ID] && !blind(e):
 			e.Gone = now
 		}
 		if e.Open() || now.Sub(e.Gone) < keepsGone {
@@ -65,28 +69,59 @@ func (m Memory) Notice(found Drifted, have []actual.Node, now time.Time) Memory 
 	}
 	for _, id := range sortedKeys(open) {
 		d := open[id]
-		kept = append(kept, Episode{ID: id, Kind: d.Kind, Severity: d.Severity, Path: d.Path, File: d.File, Have: d.Have, Nodes: d.Nodes, Opened: []time.Time{now}})
+		kept = append(kept, Episode{ID: id, Kind: d.Kind, Severity: d.Severity, Path: d.Path, File: d.File, Have: brief(d.Have), Nodes: d.Nodes, Opened: []time.Time{now}})
 	}
 	m.Drifts = bounded(kept)
 	return m
 }
 
+// blindTo tells of which episodes a look says nothing: a node of it was not read in
+// whole, or nobody told of what is the cluster's.
+func blindTo(have []actual.Node) func(Episode) bool {
+	partly := map[string]bool{}
+	audited := false
+	for _, n := range have {
+		partly[n.Name] = len(n.Unknown) > 0
+		audited = audited || n.Audit != nil && n.Audit.Devices != nil
+	}
+	raft := membership(have) != nil
+	return func(e Episode) bool {
+		switch {
+		case strings.HasPrefix(e.Path, "audit["):
+			return !audited
+		case strings.HasPrefix(e.Path, "raft.peers["):
+			return !raft
+		}
+		return slices.ContainsFunc(e.Nodes, func(n string) bool { return partly[n] })
+	}
+}
+
 // again is an episode whose drift is there now.
-func (e Episode) again(d Drift, now time.Time) Episode {
-	e.Nodes = d.Nodes
+func (e Episode) again(d Drift, blind func(Episode) bool, now time.Time) Episode {
+	for _, n := range e.Nodes { // who was not read still has it
+		if e.Open() && !slices.Contains(d.Nodes, n) && blind(Episode{Path: e.Path, Nodes: []string{n}}) {
+			d.Nodes = append(slices.Clone(d.Nodes), n)
+		}
+	}
+	e.Nodes = sorted(d.Nodes)
 	switch {
 	case !e.Open():
 		e.Opened = append(slices.Clone(e.Opened), now)
 		e.Opened = e.Opened[max(0, len(e.Opened)-maxOpened):]
 		e.Gone, e.Sure = time.Time{}, time.Time{}
-	case e.Sure.IsZero() && now.After(e.last()):
+	case e.Sure.IsZero() && now.After(e.Last()):
 		e.Sure = now
 	}
 	return e
 }
 
-// last is when it came last.
-func (e Episode) last() time.Time { return e.Opened[len(e.Opened)-1] }
+// Last is when it came last; the zero time where nobody tells.
+func (e Episode) Last() time.Time {
+	if len(e.Opened) == 0 {
+		return time.Time{}
+	}
+	return e.Opened[len(e.Opened)-1]
+}
 
 // times is how often it came within the last week.
 func (e Episode) times(now time.Time) (n int) {
@@ -109,16 +144,25 @@ func (m Memory) timesOf(path, node string, now time.Time) (n int) {
 	return n
 }
 
-// bounded drops the oldest of those that are gone where there are too many.
+// bounded drops the oldest of those that are gone where there are too many, and then
+// those that came last: what a node says must not fill a journal.
 func bounded(all []Episode) []Episode {
 	for len(all) > maxEpisodes {
 		i := slices.IndexFunc(all, func(e Episode) bool { return !e.Open() })
 		if i < 0 {
-			break
+			return all[:maxEpisodes]
 		}
 		all = slices.Delete(all, i, i+1)
 	}
 	return all
+}
+
+// brief is a value as it is remembered.
+func brief(have string) string {
+	if len(have) <= maxHave {
+		return have
+	}
+	return strings.ToValidUTF8(have[:maxHave], "") + "…"
 }
 
 // episode is what is remembered of a drift.
@@ -133,7 +177,7 @@ func (m Memory) episode(id string) (Episode, bool) {
 // known is a drift with what is remembered of it.
 func (m Memory) known(d Drift, now time.Time) Drift {
 	if e, ok := m.episode(d.ID); ok && e.Open() {
-		d.Since, d.Sure, d.Times = e.last(), e.Sure, e.times(now)
+		d.Since, d.Sure, d.Times = e.Last(), e.Sure, e.times(now)
 	}
 	return d
 }

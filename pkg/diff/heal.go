@@ -25,7 +25,7 @@ func (s *situation) heals(step Step) bool {
 		return false
 	}
 	for _, e := range s.memory.Drifts {
-		if !e.Open() || !touches(step, e) || s.retried(step.Node, e.last()) {
+		if !e.Open() || !touches(step, e) || s.retried(step.Node, e.Last()) {
 			continue
 		}
 		times := s.memory.timesOf(e.Path, step.Node, s.now)
@@ -46,8 +46,8 @@ func (s *situation) byHand(step Step) *Wait {
 	}
 	last := time.Time{}
 	for _, e := range s.memory.Drifts {
-		if e.Open() && touches(step, e) && e.last().After(last) {
-			last = e.last()
+		if e.Open() && touches(step, e) && e.Last().After(last) {
+			last = e.Last()
 		}
 	}
 	if until := last.Add(s.want.Drift.After); !last.IsZero() && s.now.Before(until) {
