@@ -224,8 +224,6 @@ func byHand(c Cluster, d diff.Drift) string {
 		return "vault audit disable " + name + "; the reconciler enables it anew"
 	case d.Kind == diff.DriftExtra && strings.HasPrefix(d.Path, "raft.peers["):
 		return "vault operator raft remove-peer " + name + ", or add the node to the spec"
-	case d.Path == "vault.binary":
-		return "the program of a package, say, and not the locked one; the next version replaces it"
 	}
 	return ""
 }

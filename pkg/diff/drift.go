@@ -173,8 +173,12 @@ func line(p desired.Place) string {
 const eachItsOwn = "(each its own)"
 
 // idOf names a difference by what it is, and not by when or where: it keeps its name
-// through restarts and as it spreads.
+// through restarts, as it spreads, and whatever the others are.
 func (s *situation) idOf(d Drift) string {
-	sum := sha256.Sum256([]byte(s.want.Name + "\x00" + string(d.Kind) + "\x00" + d.Path + "\x00" + d.Have))
+	kind := d.Kind
+	if kind == DriftMixed {
+		kind = DriftChanged
+	}
+	sum := sha256.Sum256([]byte(s.want.Name + "\x00" + string(kind) + "\x00" + d.Path + "\x00" + d.Have))
 	return "D-" + hex.EncodeToString(sum[:4])
 }

@@ -103,7 +103,7 @@ func (e Episode) again(d Drift, blind func(Episode) bool, now time.Time) Episode
 			d.Nodes = append(slices.Clone(d.Nodes), n)
 		}
 	}
-	e.Nodes = sorted(d.Nodes)
+	e.Nodes, e.Kind, e.Severity = sorted(d.Nodes), d.Kind, d.Severity
 	switch {
 	case !e.Open():
 		e.Opened = append(slices.Clone(e.Opened), now)

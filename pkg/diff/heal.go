@@ -69,10 +69,10 @@ func touches(step Step, e Episode) bool {
 	case ActionAccount:
 		return e.Path == "service.user"
 	case ActionInstall:
-		return e.Path == "vault"
+		return e.Path == "vault" || e.Path == "vault.binary"
 	case ActionPlace, ActionReload, ActionRestart, ActionStart, ActionUnseal, ActionInit, ActionCredential, ActionRevoke:
 	}
-	return step.Binary != "" && e.Path == "vault" ||
+	return step.Binary != "" && (e.Path == "vault" || e.Path == "vault.binary") ||
 		slices.ContainsFunc(step.Puts, func(p Put) bool { return p.Path == e.File }) ||
 		slices.ContainsFunc(step.Folders, func(f Folder) bool { return f.Path == e.File })
 }
