@@ -96,7 +96,7 @@ func newSituation(want desired.Cluster, have []actual.Node, m Memory, now time.T
 		s.v.put(member.Name, keyMember, word(member.Joined))
 	}
 	s.voters = electorateOf(s.v, m, want)
-	if m.Good.Digest == want.Digest && want.Digest != "" {
+	if m.Good.Digest == want.Digest && want.Digest != "" && !m.left(want) {
 		s.cause = CauseDrift
 	}
 	return s

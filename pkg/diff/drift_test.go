@@ -332,3 +332,25 @@ func TestWhoeverFightsIsNotFoughtForever(t *testing.T) {
 		t.Errorf("a person said that it may be put back: %v", steps)
 	}
 }
+
+// Who goes back to a spec that was good once undoes our own work, and nobody's by hand.
+func TestTheWayBackFromAnInterruptedRolloutIsNoDrift(t *testing.T) {
+	s := convergedScene(3)
+	s.want.Drift.Report = true
+	before, half := s.want, s.want
+	half.Digest = "spec-2"
+	s.memory.Accepted = Accepted{Commit: "c0", Digest: before.Digest}
+	s.memory = s.memory.Accept(half, "c1")
+	s.change("eu-2", configPath, onDisk("log_level", `"trace"`)) // that far it came
+	s.memory = s.memory.Accept(before, "c2")
+	if found := s.look(0); len(found.Open()) > 0 {
+		t.Errorf("%+v", found.Rows)
+	}
+	if steps := stepsOf(s.plan()); !slices.Contains(steps, "place eu-2") {
+		t.Errorf("it is not undone: %v", steps)
+	}
+	s.memory = s.memory.Converged(s.want, "c2", s.now)
+	if found := s.look(time.Minute); len(found.Open()) != 1 {
+		t.Errorf("%+v", found.Rows)
+	}
+}
