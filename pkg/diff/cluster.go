@@ -90,7 +90,7 @@ func newSituation(want desired.Cluster, have []actual.Node, m Memory, now time.T
 	for _, n := range have {
 		s.have[n.Name] = n
 	}
-	s.v = newView(Facts(want, have, m))
+	s.v = viewOf(want, have, m)
 	s.v.put("", keyKnown, word(m.Known))
 	for _, member := range m.Members {
 		s.v.put(member.Name, keyMember, word(member.Joined))
