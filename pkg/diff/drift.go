@@ -119,10 +119,7 @@ func FindDrift(want desired.Cluster, old *desired.Cluster, have []actual.Node, m
 		}
 	}
 	out := Drifted{Rows: s.grouped(found, pending), Unobserved: unseen(have), Compared: s.compared}
-	for i := range out.Rows {
-		out.Rows[i] = m.known(out.Rows[i], now)
-	}
-	return out
+	return m.Tell(out, now)
 }
 
 // grouped makes one row of the same difference on many nodes.

@@ -236,8 +236,12 @@ func TestADriftIsRememberedFromItsFirstLookOn(t *testing.T) {
 	if !first.Since.IsZero() {
 		t.Error("it was known before it was seen")
 	}
-	if again := s.look(time.Minute).Rows[0]; again.ID != first.ID || !again.Since.Equal(noon) || !again.Sure.IsZero() {
-		t.Errorf("%+v", again)
+	again := s.look(time.Minute)
+	if row := again.Rows[0]; row.ID != first.ID || !row.Since.Equal(noon) || !row.Sure.IsZero() {
+		t.Errorf("%+v", row)
+	}
+	if row := s.memory.Tell(again, s.now).Rows[0]; !row.Sure.Equal(s.now) {
+		t.Errorf("the look that makes it sure does not say so: %+v", row)
 	}
 	s.change("eu-2", notePath, func(f *actual.File) { f.Mode = "0600" })
 	third := s.look(2 * time.Minute).Rows[0]

@@ -165,19 +165,15 @@ func brief(have string) string {
 	return strings.ToValidUTF8(have[:maxHave], "") + "…"
 }
 
-// episode is what is remembered of a drift.
-func (m Memory) episode(id string) (Episode, bool) {
-	i := slices.IndexFunc(m.Drifts, func(e Episode) bool { return e.ID == id })
-	if i < 0 {
-		return Episode{}, false
+// Tell is what a look found, with what is remembered of it.
+func (m Memory) Tell(found Drifted, now time.Time) Drifted {
+	found.Rows = slices.Clone(found.Rows)
+	for i, d := range found.Rows {
+		if j := slices.IndexFunc(m.Drifts, func(e Episode) bool { return e.ID == d.ID && e.Open() }); j >= 0 {
+			e := m.Drifts[j]
+			d.Since, d.Sure, d.Times = e.Last(), e.Sure, e.times(now)
+		}
+		found.Rows[i] = d
 	}
-	return m.Drifts[i], true
-}
-
-// known is a drift with what is remembered of it.
-func (m Memory) known(d Drift, now time.Time) Drift {
-	if e, ok := m.episode(d.ID); ok && e.Open() {
-		d.Since, d.Sure, d.Times = e.Last(), e.Sure, e.times(now)
-	}
-	return d
+	return found
 }
