@@ -25,6 +25,7 @@ func DriftHTML(w io.Writer, d DriftDocument) error {
 		DriftDocument
 		Title, Words string
 		Open         []htmlItem
+		Past         []string // what is gone
 		Blind, Aside []string
 	}{DriftDocument: d, Title: d.Title(), Words: d.Source.Words()}
 	for _, i := range d.open() {
@@ -33,6 +34,9 @@ func DriftHTML(w io.Writer, d DriftDocument) error {
 			item.Evidence = append(item.Evidence, clean(line))
 		}
 		page.Open = append(page.Open, item)
+	}
+	for _, g := range d.Gone {
+		page.Past = append(page.Past, clean(fmt.Sprintf("%s %s %s %s, %s", g.ID, g.Cluster, strings.Join(g.Nodes, " "), g.Path, g.Gone.UTC().Format(time.RFC3339))))
 	}
 	for _, e := range d.Errors {
 		page.Blind = append(page.Blind, clean(e.Cluster+": "+e.Error))
