@@ -73,6 +73,21 @@ func TestEachDamageIsOneRow(t *testing.T) {
 			[]string{`critical changed files[` + keyPath + `].mode: 0644, not 0640 [eu-2] none`}},
 		"a key that fewer may read": {func(s *scene) { s.change("eu-2", keyPath, func(f *actual.File) { f.Mode = "0600" }) },
 			[]string{`low changed files[` + keyPath + `].mode: 0600, not 0640 [eu-2] none`}},
+		"another secret that others may read": {func(s *scene) {
+			for i, p := range s.node("eu-2").Puts {
+				if p.Path == notePath {
+					s.node("eu-2").Puts[i].Digest = "age:sha256:note"
+					s.memory.Secrets["age:sha256:note"] = "sha256:note-1"
+				}
+			}
+			s.change("eu-2", notePath, func(f *actual.File) { f.Mode = "0644" })
+		}, []string{`critical changed files[` + notePath + `].mode: 0644, not 0640 [eu-2] none`}},
+		"the configuration is gone": {func(s *scene) {
+			s.change("eu-1", configPath, func(f *actual.File) { *f = actual.File{Kind: actual.KindAbsent} })
+		}, []string{`high missing config: absent, not present [eu-1] none`}},
+		"a configuration that cannot be read as one": {func(s *scene) {
+			s.change("eu-1", configPath, func(f *actual.File) { f.Digest, f.Config = "sha256:garbage", nil })
+		}, []string{`high changed config: sha256:garbage, not sha256:config-1-eu- [eu-1] none`}},
 		"an owner": {func(s *scene) { s.change("eu-2", notePath, func(f *actual.File) { f.Owner = "bob" }) },
 			[]string{`low changed files[` + notePath + `].owner: bob:vault, not root:vault [eu-2] none`}},
 		"a certificate swapped": {func(s *scene) {
