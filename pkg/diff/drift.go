@@ -112,10 +112,12 @@ func FindDrift(want desired.Cluster, old *desired.Cluster, have []actual.Node, m
 	if s.cause == CauseCommit && want.Mode == desired.ModeEnforce {
 		pending = func(difference) bool { return true }
 		if old != nil {
-			before := newSituation(*old, Asked(have, want, *old), m, now).differences()
-			pending = func(d difference) bool {
-				return !slices.ContainsFunc(before, func(b difference) bool { return b.node == d.node && b.path == d.path && b.have == d.have })
+			type place struct{ node, path, have string }
+			before := map[place]bool{}
+			for _, d := range newSituation(*old, Asked(have, want, *old), m, now).differences() {
+				before[place{d.node, d.path, d.have}] = true
 			}
+			pending = func(d difference) bool { return !before[place{d.node, d.path, d.have}] }
 		}
 	}
 	out := Drifted{Rows: s.grouped(found, pending), Unobserved: unseen(have), Compared: s.compared}
