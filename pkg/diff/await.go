@@ -181,8 +181,24 @@ func (s *situation) windowed(need time.Duration) *Wait {
 // that somebody took back to an older one is no rollout.
 func (s *situation) underWay(step Step) bool {
 	return step.Binary != "" && s.cause != CauseDrift && slices.ContainsFunc(s.want.Nodes, func(n desired.Node) bool {
-		return n.Name != step.Node && s.v.is(n.Name, keyRuns, s.binaryOf(n.Name))
+		return n.Name != step.Node && s.v.is(n.Name, keyRuns, s.binaryOf(n.Name)) && s.memory.rolled(n.Name)
 	}) && newer(s.want.Vault.Version, s.runningVersion(step.Node))
+}
+
+// rolled says that what a node runs came to it by a restart of ours: not by a repair of
+// one that was down, by its first start, or by hand.
+func (m Memory) rolled(node string) bool {
+	var restarted, placed time.Time
+	for _, t := range m.Tries {
+		switch {
+		case t.Node != node:
+		case t.Action == ActionRestart && t.At.After(restarted):
+			restarted = t.At
+		case t.Action == ActionPlace && t.At.After(placed):
+			placed = t.At
+		}
+	}
+	return restarted.After(placed)
 }
 
 // approved says that an approval covers a step.

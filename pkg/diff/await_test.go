@@ -105,8 +105,12 @@ func TestAVersionThatHasBegunIsBroughtToItsEnd(t *testing.T) {
 	if got := waiting(s.plan()); got != "window until Tue 22:00" {
 		t.Fatal(got)
 	}
-	n := s.find("eu-2")
-	n.Binary.Digest, n.Process.Binary, n.Vault.Version = binaryDigest("1.21.1"), binaryDigest("1.21.1"), "1.21.1"
+	s.runs("eu-2", "1.21.1", binaryDigest("1.21.1"))
+	if got := waiting(s.plan()); got != "window until Tue 22:00" {
+		t.Errorf("a node that was repaired, or upgraded by hand, begins a rollout: %q", got)
+	}
+	s.memory = s.memory.Record(Try{Op: "1", Step: "1", Node: "eu-2", Action: ActionPlace, Outcome: OutcomeDone, At: noon.Add(-2 * time.Minute)})
+	s.memory = s.memory.Record(Try{Op: "2", Step: "2", Node: "eu-2", Action: ActionRestart, Outcome: OutcomeIntent, At: noon.Add(-time.Minute)})
 	if got := waiting(s.plan()); got != "restart" {
 		t.Errorf("%q\n%s", got, show(s.plan()))
 	}
@@ -179,8 +183,7 @@ func TestAnApprovalCoversWhatItSawAndLess(t *testing.T) {
 func TestAVersionThatDriftedWaitsForTheWindow(t *testing.T) {
 	s := convergedScene(3)
 	s.want.Rollout.Calendar = tuesdays(t, time.Hour)
-	n := s.find("eu-2")
-	n.Binary.Digest, n.Process.Binary, n.Vault.Version = binaryDigest("1.20.0"), binaryDigest("1.20.0"), "1.20.0"
+	s.runs("eu-2", "1.20.0", binaryDigest("1.20.0"))
 	if got := waiting(s.plan()); got != "window until Tue 22:00" {
 		t.Errorf("%q\n%s", got, show(s.plan()))
 	}
