@@ -280,7 +280,7 @@ func TestADriftIsRememberedFromItsFirstLookOn(t *testing.T) {
 	if after := fmt.Sprint(s.memory); after != before {
 		t.Error("a look that sees nothing new changes the memory")
 	}
-	s.look(keepsGone + time.Hour)
+	s.look(KeepsGone + time.Hour)
 	if len(s.memory.Drifts) > 0 {
 		t.Error("what is gone for long is still remembered")
 	}

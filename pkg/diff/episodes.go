@@ -30,9 +30,11 @@ type Episode struct {
 // Open says that the drift is there.
 func (e Episode) Open() bool { return e.Gone.IsZero() }
 
-// How long drift is remembered that is gone, and what a fight is.
+// KeepsGone is how long drift is remembered that is gone.
+const KeepsGone = 14 * 24 * time.Hour
+
+// What a fight is, and how much is remembered.
 const (
-	keepsGone   = 14 * 24 * time.Hour
 	fightTimes  = 3
 	fightWithin = 7 * 24 * time.Hour
 	maxOpened   = 8
@@ -63,7 +65,7 @@ func (m Memory) Notice(found Drifted, have []actual.Node, now time.Time) Memory 
 		case e.Open() && !pending[e.ID] && !blind(e):
 			e.Gone = now
 		}
-		if e.Open() || now.Sub(e.Gone) < keepsGone {
+		if e.Open() || now.Sub(e.Gone) < KeepsGone {
 			kept = append(kept, e)
 		}
 	}
