@@ -311,6 +311,25 @@ func TestAHotFixIsNotUndoneWithinTheMinute(t *testing.T) {
 	}
 }
 
+// Who does by hand on one node after another what helps is not undone on the second
+// because of the first.
+func TestAHotFixThatSpreadsIsNotUndoneWithinTheMinute(t *testing.T) {
+	s := convergedScene(3)
+	s.want.Drift.After = time.Minute
+	s.change("eu-2", notePath, func(f *actual.File) { f.Mode = "0600" })
+	s.look(0)
+	s.change("eu-3", notePath, func(f *actual.File) { f.Mode = "0600" })
+	s.look(55 * time.Second)
+	s.look(65 * time.Second)
+	if _, now := s.plan().Next(); now || !s.plan().Waits[0].Until.Equal(noon.Add(115*time.Second)) {
+		t.Errorf("%s", show(s.plan()))
+	}
+	s.look(2 * time.Minute)
+	if got := waiting(s.plan()); got != "place" {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestDriftIsOnlyReportedWhereTheSpecSaysSo(t *testing.T) {
 	s := convergedScene(3)
 	s.want.Drift.Report = true

@@ -23,6 +23,7 @@ type Episode struct {
 	Have     string      `json:"have,omitempty"`
 	Nodes    []string    `json:"nodes,omitempty"`
 	Opened   []time.Time `json:"opened"`             // each time that it came, the oldest first
+	Grew     time.Time   `json:"grew,omitzero"`      // when it came to another node last
 	Sure     time.Time   `json:"confirmed,omitzero"` // when it was seen again, this time
 	Gone     time.Time   `json:"gone,omitzero"`      // zero: it is there
 }
@@ -100,6 +101,9 @@ func blindTo(have []actual.Node) func(Episode) bool {
 
 // again is an episode whose drift is there now.
 func (e Episode) again(d Drift, blind func(Episode) bool, now time.Time) Episode {
+	if e.Open() && slices.ContainsFunc(d.Nodes, func(n string) bool { return !slices.Contains(e.Nodes, n) }) {
+		e.Grew = now
+	}
 	for _, n := range e.Nodes { // who was not read still has it
 		if e.Open() && !slices.Contains(d.Nodes, n) && blind(Episode{Path: e.Path, Nodes: []string{n}}) {
 			d.Nodes = append(slices.Clone(d.Nodes), n)
@@ -110,7 +114,7 @@ func (e Episode) again(d Drift, blind func(Episode) bool, now time.Time) Episode
 	case !e.Open():
 		e.Opened = append(slices.Clone(e.Opened), now)
 		e.Opened = e.Opened[max(0, len(e.Opened)-maxOpened):]
-		e.Gone, e.Sure = time.Time{}, time.Time{}
+		e.Gone, e.Sure, e.Grew = time.Time{}, time.Time{}, time.Time{}
 	case e.Sure.IsZero() && now.After(e.Last()):
 		e.Sure = now
 	}
@@ -123,6 +127,14 @@ func (e Episode) Last() time.Time {
 		return time.Time{}
 	}
 	return e.Opened[len(e.Opened)-1]
+}
+
+// latest is when somebody did it last, on whatever node.
+func (e Episode) latest() time.Time {
+	if e.Grew.After(e.Last()) {
+		return e.Grew
+	}
+	return e.Last()
 }
 
 // times is how often it came within the last week.

@@ -46,8 +46,8 @@ func (s *situation) byHand(step Step) *Wait {
 	}
 	last := time.Time{}
 	for _, e := range s.memory.Drifts {
-		if e.Open() && touches(step, e) && e.Last().After(last) {
-			last = e.Last()
+		if e.Open() && touches(step, e) && e.latest().After(last) {
+			last = e.latest()
 		}
 	}
 	if until := last.Add(s.want.Drift.After); !last.IsZero() && s.now.Before(until) {
