@@ -45,8 +45,8 @@ func (a *app) drift(ctx context.Context, f driftFlags) error {
 	if err := a.formats("text", "json", "markdown", "html"); err != nil {
 		return err
 	}
-	if f.since < 0 {
-		return usage("write how far back to tell, as --since 168h", "--since cannot be %v", f.since)
+	if f.since < 0 || f.since > diff.KeepsGone {
+		return usage("write how far back to tell, as --since 168h, at most 336h", "--since cannot be %v", f.since)
 	}
 	asked, err := asked(planFlags{failOn: f.failOn})
 	if err != nil {

@@ -47,7 +47,7 @@ func (e *episodes) news(t loop.Turned) (news []history.Episode) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, d := range t.Memory.Drifts {
-		opened := d.Opened[len(d.Opened)-1]
+		opened := d.Last()
 		stands := fmt.Sprint(d.Nodes, opened.UnixNano(), d.Sure.UnixNano(), d.Gone.UnixNano())
 		if key := t.Cluster + " " + d.ID; e.told[key] != stands {
 			e.told[key] = stands

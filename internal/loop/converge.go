@@ -101,6 +101,9 @@ func soonest(plan diff.Plan, now time.Time) (time.Duration, bool) {
 		if w.Reason == diff.WaitRing || w.Reason == diff.WaitApproval {
 			continue // that is for another spec, or for a person
 		}
+		if w.Reason == diff.WaitWindow && w.Until.IsZero() {
+			continue // it never opens
+		}
 		if w.Until.IsZero() {
 			return settleEvery, true // only a look can tell
 		}

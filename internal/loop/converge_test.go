@@ -26,6 +26,8 @@ func waits(until ...time.Duration) diff.Plan {
 func TestTheFirstThingThatIsDueIsWaitedFor(t *testing.T) {
 	observed := waits(time.Second)
 	observed.Mode = "observe"
+	shut := waits(0)
+	shut.Waits[0].Reason, shut.Waits[0].Until = diff.WaitWindow, time.Time{}
 	for name, c := range map[string]struct {
 		plan diff.Plan
 		want time.Duration // 0: nothing comes soon
@@ -38,6 +40,7 @@ func TestTheFirstThingThatIsDueIsWaitedFor(t *testing.T) {
 		"a long pause":                {waits(time.Hour), 0},
 		"a retry beside a long one":   {waits(time.Hour, 15*time.Second), 15 * time.Second},
 		"nobody acts, nobody hurries": {observed, 0},
+		"a window that never opens":   {shut, 0},
 	} {
 		if name == "due already" {
 			c.plan.Waits[0].Until = noon.Add(-time.Second)

@@ -84,6 +84,7 @@ func Look(ctx context.Context, p Ports, spec Spec) Turned {
 	t.At = now
 	t.Drift = diff.FindDrift(spec.Cluster, spec.Before, t.Have, t.Memory, now)
 	t.Memory = t.Memory.Notice(t.Drift, t.Have, now)
+	t.Drift = t.Memory.Tell(t.Drift, now)
 	planned := t.Memory
 	if spec.Asked {
 		planned = planned.Asked(now)

@@ -127,16 +127,16 @@ func (d *Desk) drifted(c report.Cluster, now time.Time) (items []Item) {
 	for _, at := range sortedTimes(gone) {
 		items = append(items, d.item(c, Resolved, at, gone[at], now))
 	}
-	for _, row := range c.Drift.Open() {
-		if row.Sure.IsZero() {
+	for _, e := range c.Memory.Drifts { // not by the rows: whose node was not read has none
+		if !e.Open() || e.Sure.IsZero() {
 			continue
 		}
-		before, known := d.seen[row.ID]
-		d.seen[row.ID] = row.Nodes
-		if more := slices.DeleteFunc(slices.Clone(row.Nodes), func(n string) bool { return slices.Contains(before, n) }); known && len(more) > 0 {
-			item := d.item(c, Worse, row.Since, []string{row.ID}, now)
-			item.Key += " " + strings.Join(row.Nodes, " ")
-			item.Title = d.title(c.Name, row.Path+" spread to "+strings.Join(more, " "))
+		before, known := d.seen[e.ID]
+		d.seen[e.ID] = e.Nodes
+		if more := slices.DeleteFunc(slices.Clone(e.Nodes), func(n string) bool { return slices.Contains(before, n) }); known && len(more) > 0 {
+			item := d.item(c, Worse, e.Last(), []string{e.ID}, now)
+			item.Key += " " + strings.Join(e.Nodes, " ")
+			item.Title = d.title(c.Name, e.Path+" spread to "+strings.Join(more, " "))
 			items = append(items, item)
 		}
 	}

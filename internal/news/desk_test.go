@@ -52,8 +52,12 @@ func TestADriftIsToldOnceItIsSure(t *testing.T) {
 		t.Error(text)
 	}
 	expect(t, "seen again", d.Turned(cluster("prod", []diff.Drift{row("x", sure, "eu-1")}, open(sure)), sure.Add(time.Minute)))
-	expect(t, "it spreads", d.Turned(cluster("prod", []diff.Drift{row("x", sure, "eu-1", "eu-3")}, open(sure)), sure.Add(2*time.Minute)),
+	wider := open(sure)
+	wider.Nodes = []string{"eu-1", "eu-3"}
+	expect(t, "it spreads", d.Turned(cluster("prod", []diff.Drift{row("x", sure, "eu-1", "eu-3")}, wider), sure.Add(2*time.Minute)),
 		"worse: acme/prod: config.x spread to eu-3")
+	expect(t, "a node of it is not read", d.Turned(cluster("prod", []diff.Drift{row("x", sure, "eu-1")}, wider), sure.Add(2*time.Minute)))
+	expect(t, "and is again", d.Turned(cluster("prod", []diff.Drift{row("x", sure, "eu-1", "eu-3")}, wider), sure.Add(2*time.Minute)))
 	gone := open(sure)
 	gone.Gone = sure.Add(3 * time.Minute)
 	last := d.Turned(cluster("prod", nil, gone), gone.Gone)

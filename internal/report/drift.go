@@ -177,7 +177,7 @@ func (d *DriftDocument) add(c Cluster) {
 			}
 		}
 		if !e.Open() && !e.Gone.Before(d.Since) {
-			d.Gone = append(d.Gone, DriftPast{c.Name, e.ID, e.Path, e.Nodes, e.Opened[len(e.Opened)-1], e.Gone})
+			d.Gone = append(d.Gone, DriftPast{c.Name, e.ID, e.Path, e.Nodes, e.Last(), e.Gone})
 		}
 	}
 }
@@ -208,12 +208,45 @@ func remedy(c Cluster, d diff.Drift) string {
 	case c.Observes:
 		return "drift.policy is report: put it back by hand" + at
 	}
-	for _, b := range c.Plan.Blocks {
-		if b.Reason == diff.ReasonFight && slices.Contains(d.Nodes, b.Node) {
-			return b.Lift
-		}
+	if held := heldUp(c, d); held != "" {
+		return held + at
 	}
 	return "is put back" + at
+}
+
+// heldUp is why a drift is not put back now; "" where nothing is in its way.
+func heldUp(c Cluster, d diff.Drift) string {
+	on := func(node string) bool { return len(d.Nodes) == 0 || slices.Contains(d.Nodes, node) }
+	if len(c.Plan.Waves) > 0 {
+		for _, step := range c.Plan.Waves[0] {
+			if on(step.Node) {
+				return awaits(c, step)
+			}
+		}
+	}
+	for _, b := range c.Plan.Blocks {
+		if !b.Later && (b.Node == "" || on(b.Node)) {
+			return "is not put back: " + b.Detail + "; " + b.Lift
+		}
+	}
+	for _, n := range c.Plan.Notes {
+		if on(n.Node) && n.Change.What == d.File && strings.HasPrefix(n.Why, "only observed") {
+			return n.Why + ": put it back by hand"
+		}
+	}
+	return ""
+}
+
+// awaits is what a step waits for; "" where it may begin.
+func awaits(c Cluster, step diff.Step) string {
+	i := slices.IndexFunc(c.Plan.Waits, func(w diff.Wait) bool { return w.Reason == step.Await && (w.Node == "" || w.Node == step.Node) })
+	switch {
+	case step.Await == "" || i < 0:
+		return ""
+	case c.Plan.Waits[i].Until.IsZero():
+		return "is put back, and waits: " + c.Plan.Waits[i].Detail
+	}
+	return "is put back, not before " + c.Plan.Waits[i].Until.UTC().Format(time.RFC3339) + ": " + c.Plan.Waits[i].Detail
 }
 
 // byHand is what only a person does: what is there and was not asked for is never
@@ -233,8 +266,6 @@ func byHand(c Cluster, d diff.Drift) string {
 		return "vault audit disable " + name + "; the reconciler enables it anew"
 	case d.Kind == diff.DriftExtra && strings.HasPrefix(d.Path, "raft.peers["):
 		return "vault operator raft remove-peer " + name + ", or add the node to the spec"
-	case d.Path == "vault.binary":
-		return "the program of a package, say, and not the locked one; the next version replaces it"
 	}
 	return ""
 }
@@ -388,8 +419,8 @@ func DriftMarkdown(w io.Writer, d DriftDocument) error {
 		p.line("|---|---|---|---|---|")
 		for _, i := range open {
 			wanted := ""
-			if i.Place != "" {
-				wanted = "<br><sub>" + Escape("wanted by "+i.Place) + "</sub>"
+			for _, line := range i.evidence() {
+				wanted += "<br><sub>" + Escape(line) + "</sub>"
 			}
 			p.line("| %s %s | %s %s: %s, not %s%s | **%s** %s | %s | %s |", severitySign(i.Severity), i.Severity, code(i.Path), i.Kind, code(i.Have), code(i.Want), wanted,
 				Escape(i.Cluster), Escape(i.where()), Escape(i.age(d.At)), Escape(i.Remedy))

@@ -44,7 +44,7 @@ func Episode(w io.Writer, o Options, d EpisodeDocument, now time.Time) error {
 	if !e.Sure.IsZero() {
 		p.line("  confirmed  %s", e.Sure.UTC().Format(time.RFC3339))
 	}
-	last := e.Opened[len(e.Opened)-1]
+	last := e.Last()
 	if e.Open() {
 		p.line("  there      for %s", lasting(now.Sub(last)))
 		p.wrapped("  do:        ", cyan, "reconciler drift --cluster "+d.Cluster+" says what becomes of it")

@@ -168,6 +168,7 @@ type DriftTold struct {
 	DriftDocument
 	Title, Words string
 	Open         []DriftRow
+	Past         []string // what is gone
 	Blind, Aside []string // what was not read, and what is no drift
 }
 
@@ -187,6 +188,9 @@ func TellDrift(d DriftDocument) DriftTold {
 			row.Evidence = append(row.Evidence, clean(line))
 		}
 		t.Open = append(t.Open, row)
+	}
+	for _, g := range d.Gone {
+		t.Past = append(t.Past, clean(fmt.Sprintf("%s %s %s %s, %s", g.ID, g.Cluster, strings.Join(g.Nodes, " "), g.Path, g.Gone.UTC().Format(time.RFC3339))))
 	}
 	for _, e := range d.Errors {
 		t.Blind = append(t.Blind, clean(e.Cluster+": "+e.Error))

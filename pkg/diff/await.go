@@ -134,13 +134,18 @@ func (s *situation) awaits(step Step, need time.Duration) *Wait {
 	return nil
 }
 
-// repairs says that a step brings back what is down, or what nobody trusts.
+// repairs says that a step brings back what is down, or what nobody trusts. A birth was
+// allowed by a word of its own, and is not left half-way.
 func (s *situation) repairs(step Step) bool {
+	down := s.v.is(step.Node, keyService, "inactive") || s.v.is(step.Node, keyService, "failed")
+	born := s.v.is("", keyKnown, yes) && !s.birthing()
 	switch step.Action {
 	case ActionPlace, ActionReload, ActionRestart:
-		return s.v.is(step.Node, keyService, "inactive") || s.v.is(step.Node, keyService, "failed") || s.renewsAlone(step)
-	case ActionAccount, ActionInstall, ActionEnable, ActionAudit:
-		return !s.v.is("", keyKnown, yes)
+		return down || !born && s.v.is(step.Node, keyService, absent) || s.renewsAlone(step)
+	case ActionAccount, ActionInstall, ActionEnable:
+		return down || !born
+	case ActionAudit:
+		return !born
 	case ActionStart, ActionUnseal, ActionInit, ActionCredential, ActionRevoke:
 	}
 	return true
@@ -172,11 +177,28 @@ func (s *situation) windowed(need time.Duration) *Wait {
 	return &Wait{Reason: WaitWindow, Detail: "what is left of rollout.window is too short for a rollout of about " + need.String(), Until: calendar.NextOpen(until)}
 }
 
-// underWay says that a step goes on with a rollout of a version that has begun.
+// underWay says that a step goes on with a rollout of a version that has begun. One node
+// that somebody took back to an older one is no rollout.
 func (s *situation) underWay(step Step) bool {
-	return step.Binary != "" && slices.ContainsFunc(s.want.Nodes, func(n desired.Node) bool {
-		return n.Name != step.Node && s.v.is(n.Name, keyRuns, s.binaryOf(n.Name))
+	return step.Binary != "" && s.cause != CauseDrift && slices.ContainsFunc(s.want.Nodes, func(n desired.Node) bool {
+		return n.Name != step.Node && s.v.is(n.Name, keyRuns, s.binaryOf(n.Name)) && s.memory.rolled(n.Name)
 	}) && newer(s.want.Vault.Version, s.runningVersion(step.Node))
+}
+
+// rolled says that what a node runs came to it by a restart of ours: not by a repair of
+// one that was down, by its first start, or by hand.
+func (m Memory) rolled(node string) bool {
+	var restarted, placed time.Time
+	for _, t := range m.Tries {
+		switch {
+		case t.Node != node:
+		case t.Action == ActionRestart && t.At.After(restarted):
+			restarted = t.At
+		case t.Action == ActionPlace && t.At.After(placed):
+			placed = t.At
+		}
+	}
+	return restarted.After(placed)
 }
 
 // approved says that an approval covers a step.

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vaultfleet/reconciler/pkg/actual"
 	"github.com/vaultfleet/reconciler/pkg/schedule"
 )
 
@@ -104,8 +105,12 @@ func TestAVersionThatHasBegunIsBroughtToItsEnd(t *testing.T) {
 	if got := waiting(s.plan()); got != "window until Tue 22:00" {
 		t.Fatal(got)
 	}
-	n := s.find("eu-2")
-	n.Binary.Digest, n.Process.Binary, n.Vault.Version = binaryDigest("1.21.1"), binaryDigest("1.21.1"), "1.21.1"
+	s.runs("eu-2", "1.21.1", binaryDigest("1.21.1"))
+	if got := waiting(s.plan()); got != "window until Tue 22:00" {
+		t.Errorf("a node that was repaired, or upgraded by hand, begins a rollout: %q", got)
+	}
+	s.memory = s.memory.Record(Try{Op: "1", Step: "1", Node: "eu-2", Action: ActionPlace, Outcome: OutcomeDone, At: noon.Add(-2 * time.Minute)})
+	s.memory = s.memory.Record(Try{Op: "2", Step: "2", Node: "eu-2", Action: ActionRestart, Outcome: OutcomeIntent, At: noon.Add(-time.Minute)})
 	if got := waiting(s.plan()); got != "restart" {
 		t.Errorf("%q\n%s", got, show(s.plan()))
 	}
@@ -171,5 +176,90 @@ func TestAnApprovalCoversWhatItSawAndLess(t *testing.T) {
 	s.memory.Good.Since = time.Time{}
 	if m := s.memory.Converged(s.want, "c1", noon); len(m.Leaves) > 0 {
 		t.Error("an approval outlives what it was of")
+	}
+}
+
+// Whoever took one node back to an older version has begun no rollout.
+func TestAVersionThatDriftedWaitsForTheWindow(t *testing.T) {
+	s := convergedScene(3)
+	s.want.Rollout.Calendar = tuesdays(t, time.Hour)
+	s.runs("eu-2", "1.20.0", binaryDigest("1.20.0"))
+	if got := waiting(s.plan()); got != "window until Tue 22:00" {
+		t.Errorf("%q\n%s", got, show(s.plan()))
+	}
+}
+
+func TestWhatIsDownIsBroughtBackWhateverElseWaits(t *testing.T) {
+	down := func(s *scene) {
+		n := s.find("eu-3")
+		n.Service.ActiveState, n.Service.SubState, n.Vault, n.Process = "failed", "failed", nil, &actual.Process{}
+	}
+	for name, edit := range map[string]func(*scene) error{
+		"a version to be laid down first": func(s *scene) error { return s.applyWant([]string{"version", "1.21.1"}) },
+		"a unit to be enabled first": func(s *scene) error {
+			s.find("eu-3").Service.UnitFileState = "disabled"
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := convergedScene(3)
+			s.want.Rollout.Approval, s.want.Drift.After = "operators", time.Hour
+			if err := edit(s); err != nil {
+				t.Fatal(err)
+			}
+			down(s)
+			s.look(0)
+			wave, ok := s.plan().Next()
+			if !ok || wave[0].Node != "eu-3" || len(wave) > 1 {
+				t.Errorf("%s", show(s.plan()))
+			}
+		})
+	}
+}
+
+func TestABirthWaitsForItsOwnApprovalAlone(t *testing.T) {
+	s := freshScene(3)
+	s.want.Rollout.Approval, s.want.Rollout.Calendar = "operators", tuesdays(t, time.Hour)
+	for i := range s.have {
+		s.have[i].Users = map[string]bool{"vault": true, "group:vault": true}
+		s.have[i].Binary.Versions["1.21.0"] = binaryDigest("1.21.0")
+	}
+	if got := waiting(s.plan()); got != "place" {
+		t.Errorf("bare machines: %q\n%s", got, show(s.plan()))
+	}
+	s = convergedScene(3)
+	s.want.Rollout.Approval = "operators"
+	s.memory.Birth.Phase, s.memory.Good = BirthKeys, Standing{}
+	if err := s.apply([]string{"no-device", "file"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := waiting(s.plan()); got != "audit" {
+		t.Errorf("its audit devices: %q\n%s", got, show(s.plan()))
+	}
+}
+
+// A certificate that nobody trusts is replaced alone, whatever else waits beside it.
+func TestACertificateThatNobodyTrustsWaitsForNothingBesideIt(t *testing.T) {
+	for name, wishes := range map[string][]string{
+		"a file to be placed first":  {"bytes " + notePath},
+		"another value that reloads": {`config log_level "debug"`},
+		"a restart":                  {"config ui false"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := convergedScene(3)
+			for _, wish := range append(wishes, "bytes "+certPath) {
+				if err := s.applyWant(strings.Fields(wish)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.want.Rollout.Approval, s.want.Rollout.Calendar = "operators", tuesdays(t, time.Hour)
+			for i := range s.have {
+				s.have[i].Process.Served.Problem = "expired"
+			}
+			wave, ok := s.plan().Next()
+			if !ok || wave[0].Action != ActionReload || wave[0].Node != "eu-2" || len(wave[0].Puts) != 1 {
+				t.Fatalf("%s", show(s.plan()))
+			}
+		})
 	}
 }

@@ -29,7 +29,7 @@ func (s *situation) pendingBinary(p *pending, n desired.Node) {
 	have, known := s.v.get(n.Name, keyBinary)
 	onDisk := known && have == digest
 	runs := !s.v.is(n.Name, keyService, "active") || !s.v.differs(n.Name, keyRuns, digest)
-	if !known || (onDisk && runs) || !s.manages(n.Name, desired.ConcernBinary, s.want.Vault.Path, have, digest) {
+	if !known || (onDisk && runs) || have != absent && s.waived(s.want.Vault.Path, n.Name) || !s.manages(n.Name, desired.ConcernBinary, s.want.Vault.Path, have, digest) {
 		return
 	}
 	from, _ := s.v.get(n.Name, keyRunning)

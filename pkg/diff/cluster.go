@@ -90,13 +90,13 @@ func newSituation(want desired.Cluster, have []actual.Node, m Memory, now time.T
 	for _, n := range have {
 		s.have[n.Name] = n
 	}
-	s.v = newView(Facts(want, have, m))
+	s.v = viewOf(want, have, m)
 	s.v.put("", keyKnown, word(m.Known))
 	for _, member := range m.Members {
 		s.v.put(member.Name, keyMember, word(member.Joined))
 	}
 	s.voters = electorateOf(s.v, m, want)
-	if m.Good.Digest == want.Digest && want.Digest != "" {
+	if m.Good.Digest == want.Digest && want.Digest != "" && !m.left(want) {
 		s.cause = CauseDrift
 	}
 	return s
@@ -104,7 +104,7 @@ func newSituation(want desired.Cluster, have []actual.Node, m Memory, now time.T
 
 // wave is what may be done now: first what costs nobody anything, on all nodes
 // at once; then one act on the cluster; then one node at a time through the
-// gate.
+// gate. A certificate that nobody trusts goes before whatever is no repair.
 func (s *situation) wave() Wave {
 	if s.frozen() {
 		return nil
@@ -118,14 +118,23 @@ func (s *situation) wave() Wave {
 			free = append(free, step)
 		}
 	}
-	if len(free) > 0 {
-		return s.identified(free)
+	next := free
+	if len(next) == 0 {
+		next = s.single()
 	}
+	if step, ok := s.expired(); ok && !slices.ContainsFunc(next, s.repairs) {
+		next = Wave{step}
+	}
+	return s.identified(next)
+}
+
+// single is an act on the cluster, else one on one node.
+func (s *situation) single() Wave {
 	if step, ok := s.ceremony(); ok && s.mayTry(identify(s.want, step)) {
-		return s.identified(Wave{step})
+		return Wave{step}
 	}
 	if step, ok := s.gated(); ok {
-		return s.identified(Wave{step})
+		return Wave{step}
 	}
 	return nil
 }

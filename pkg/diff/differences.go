@@ -70,6 +70,9 @@ func (s *situation) filesDiffer(n desired.Node) (found []difference) {
 	for _, put := range n.Puts {
 		d := difference{node: n.Name, file: put.Path, path: pathOf(put), put: put}
 		have, differs := s.compare(n.Name, keyFile+put.Path, value(put))
+		if have == "" {
+			continue // it could not be read, and what a process made of it cannot be told
+		}
 		class, changes, told := s.classify(n, put)
 		d.effect = map[desired.OnChange]Effect{desired.OnChangeReload: EffectReload, desired.OnChangeRestart: EffectRestart}[class]
 		if d.effect == "" {
@@ -102,7 +105,7 @@ func (s *situation) fileDiffers(d difference, have string) (found []difference) 
 	}
 	d.kind = DriftChanged
 	digest, rights, _ := strings.Cut(have, " ")
-	if digest != d.put.Digest {
+	if digest != d.put.Digest && s.knows(d.put) {
 		found = append(found, s.contentDiffers(d, digest)...)
 	}
 	owner, mode := cutMode(rights)
@@ -117,6 +120,16 @@ func (s *situation) fileDiffers(d difference, have string) (found []difference) 
 		found = append(found, one)
 	}
 	return found
+}
+
+// knows says that it is known what a file is to say: of what is encrypted that is so
+// once it was placed.
+func (s *situation) knows(put desired.Put) bool {
+	return !encrypted(put) || s.memory.Secrets[put.Digest] != ""
+}
+
+func encrypted(put desired.Put) bool {
+	return strings.HasPrefix(put.Digest, "age:") || strings.HasPrefix(put.Digest, "secret:")
 }
 
 // contentDiffers is what is another of the content of a file.
@@ -218,11 +231,16 @@ func (s *situation) binaryDiffers(n desired.Node) []difference {
 	switch {
 	case have == absent:
 		d.kind, d.have = DriftMissing, absent
+	case differs && s.versionAt(n.Name) == "":
+		d.kind, d.have = DriftChanged, "a program of no version that is locked, "+short(have)
+		if e, ok := s.programCalled(n.Name, short(have)); ok {
+			d.kind, d.path, d.have = e.Kind, e.Path, e.Have
+			if d.path == "vault.binary" {
+				d.want = short(digest)
+			}
+		}
 	case differs && s.versionAt(n.Name) != s.want.Vault.Version:
 		d.kind, d.have = DriftChanged, s.versionAt(n.Name)
-		if d.have == "" {
-			d.have = "a program of no version that is locked, " + short(have)
-		}
 	case differs && s.memory.Member(n.Name).Pinned == digest:
 		d.kind, d.want, d.have = DriftTampered, s.want.Vault.Version+" "+short(digest), s.want.Vault.Version+" "+short(have)
 	case differs:
@@ -233,6 +251,19 @@ func (s *situation) binaryDiffers(n desired.Node) []difference {
 		return nil
 	}
 	return []difference{d}
+}
+
+// programCalled is how the program of a node was called while it ran and told its
+// version: that it is down now is no drift.
+func (s *situation) programCalled(node, digest string) (Episode, bool) {
+	i := slices.IndexFunc(s.memory.Drifts, func(e Episode) bool {
+		version := e.Path == "vault" && (e.Kind == DriftChanged || e.Kind == DriftMixed)
+		return e.Open() && slices.Contains(e.Nodes, node) && (version || e.Path == "vault.binary" && strings.HasSuffix(e.Have, digest))
+	})
+	if i < 0 {
+		return Episode{}, false
+	}
+	return s.memory.Drifts[i], true
 }
 
 // versionAt is the version of what lies at vault.path: as the folder says that it
@@ -317,18 +348,19 @@ func (s *situation) nodesSeen() []actual.Node {
 // mixed says of versions that differ within the cluster that they do: a roll that
 // never ended, or one node that somebody upgraded.
 func (s *situation) mixed(found []difference) []difference {
-	behind := 0
+	behind := map[string]bool{}
 	for _, d := range found {
-		if d.kind == DriftChanged && d.path == "vault" {
-			behind++
+		if (d.kind == DriftChanged || d.kind == DriftMixed) && d.path == "vault" {
+			behind[d.node] = true
 		}
 	}
-	if behind == 0 || behind == len(s.want.Nodes) {
-		return found
-	}
+	other := slices.ContainsFunc(s.want.Nodes, func(n desired.Node) bool { // that was seen, and is not behind
+		_, seen := s.v.get(n.Name, keyBinary)
+		return !n.Absent && seen && !behind[n.Name]
+	})
 	for i, d := range found {
-		if d.kind == DriftChanged && d.path == "vault" {
-			found[i].kind = DriftMixed
+		if behind[d.node] && d.path == "vault" {
+			found[i].kind = map[bool]DriftKind{true: DriftMixed, false: DriftChanged}[other]
 		}
 	}
 	return found

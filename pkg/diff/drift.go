@@ -112,17 +112,16 @@ func FindDrift(want desired.Cluster, old *desired.Cluster, have []actual.Node, m
 	if s.cause == CauseCommit && want.Mode == desired.ModeEnforce {
 		pending = func(difference) bool { return true }
 		if old != nil {
-			before := newSituation(*old, Asked(have, want, *old), m, now).differences()
-			pending = func(d difference) bool {
-				return !slices.ContainsFunc(before, func(b difference) bool { return b.node == d.node && b.path == d.path && b.have == d.have })
+			type place struct{ node, path, have string }
+			before := map[place]bool{}
+			for _, d := range newSituation(*old, Asked(have, want, *old), m, now).differences() {
+				before[place{d.node, d.path, d.have}] = true
 			}
+			pending = func(d difference) bool { return !before[place{d.node, d.path, d.have}] }
 		}
 	}
 	out := Drifted{Rows: s.grouped(found, pending), Unobserved: unseen(have), Compared: s.compared}
-	for i := range out.Rows {
-		out.Rows[i] = m.known(out.Rows[i], now)
-	}
-	return out
+	return m.Tell(out, now)
 }
 
 // grouped makes one row of the same difference on many nodes.
@@ -173,8 +172,12 @@ func line(p desired.Place) string {
 const eachItsOwn = "(each its own)"
 
 // idOf names a difference by what it is, and not by when or where: it keeps its name
-// through restarts and as it spreads.
+// through restarts, as it spreads, and whatever the others are.
 func (s *situation) idOf(d Drift) string {
-	sum := sha256.Sum256([]byte(s.want.Name + "\x00" + string(d.Kind) + "\x00" + d.Path + "\x00" + d.Have))
+	kind := d.Kind
+	if kind == DriftMixed {
+		kind = DriftChanged
+	}
+	sum := sha256.Sum256([]byte(s.want.Name + "\x00" + string(kind) + "\x00" + d.Path + "\x00" + d.Have))
 	return "D-" + hex.EncodeToString(sum[:4])
 }

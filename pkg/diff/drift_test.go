@@ -73,6 +73,21 @@ func TestEachDamageIsOneRow(t *testing.T) {
 			[]string{`critical changed files[` + keyPath + `].mode: 0644, not 0640 [eu-2] none`}},
 		"a key that fewer may read": {func(s *scene) { s.change("eu-2", keyPath, func(f *actual.File) { f.Mode = "0600" }) },
 			[]string{`low changed files[` + keyPath + `].mode: 0600, not 0640 [eu-2] none`}},
+		"another secret that others may read": {func(s *scene) {
+			for i, p := range s.node("eu-2").Puts {
+				if p.Path == notePath {
+					s.node("eu-2").Puts[i].Digest = "age:sha256:note"
+					s.memory.Secrets["age:sha256:note"] = "sha256:note-1"
+				}
+			}
+			s.change("eu-2", notePath, func(f *actual.File) { f.Mode = "0644" })
+		}, []string{`critical changed files[` + notePath + `].mode: 0644, not 0640 [eu-2] none`}},
+		"the configuration is gone": {func(s *scene) {
+			s.change("eu-1", configPath, func(f *actual.File) { *f = actual.File{Kind: actual.KindAbsent} })
+		}, []string{`high missing config: absent, not present [eu-1] none`}},
+		"a configuration that cannot be read as one": {func(s *scene) {
+			s.change("eu-1", configPath, func(f *actual.File) { f.Digest, f.Config = "sha256:garbage", nil })
+		}, []string{`high changed config: sha256:garbage, not sha256:config-1-eu- [eu-1] none`}},
 		"an owner": {func(s *scene) { s.change("eu-2", notePath, func(f *actual.File) { f.Owner = "bob" }) },
 			[]string{`low changed files[` + notePath + `].owner: bob:vault, not root:vault [eu-2] none`}},
 		"a certificate swapped": {func(s *scene) {
@@ -236,8 +251,12 @@ func TestADriftIsRememberedFromItsFirstLookOn(t *testing.T) {
 	if !first.Since.IsZero() {
 		t.Error("it was known before it was seen")
 	}
-	if again := s.look(time.Minute).Rows[0]; again.ID != first.ID || !again.Since.Equal(noon) || !again.Sure.IsZero() {
-		t.Errorf("%+v", again)
+	again := s.look(time.Minute)
+	if row := again.Rows[0]; row.ID != first.ID || !row.Since.Equal(noon) || !row.Sure.IsZero() {
+		t.Errorf("%+v", row)
+	}
+	if row := s.memory.Tell(again, s.now).Rows[0]; !row.Sure.Equal(s.now) {
+		t.Errorf("the look that makes it sure does not say so: %+v", row)
 	}
 	s.change("eu-2", notePath, func(f *actual.File) { f.Mode = "0600" })
 	third := s.look(2 * time.Minute).Rows[0]
@@ -261,7 +280,7 @@ func TestADriftIsRememberedFromItsFirstLookOn(t *testing.T) {
 	if after := fmt.Sprint(s.memory); after != before {
 		t.Error("a look that sees nothing new changes the memory")
 	}
-	s.look(keepsGone + time.Hour)
+	s.look(KeepsGone + time.Hour)
 	if len(s.memory.Drifts) > 0 {
 		t.Error("what is gone for long is still remembered")
 	}
@@ -292,6 +311,25 @@ func TestAHotFixIsNotUndoneWithinTheMinute(t *testing.T) {
 	}
 }
 
+// Who does by hand on one node after another what helps is not undone on the second
+// because of the first.
+func TestAHotFixThatSpreadsIsNotUndoneWithinTheMinute(t *testing.T) {
+	s := convergedScene(3)
+	s.want.Drift.After = time.Minute
+	s.change("eu-2", notePath, func(f *actual.File) { f.Mode = "0600" })
+	s.look(0)
+	s.change("eu-3", notePath, func(f *actual.File) { f.Mode = "0600" })
+	s.look(55 * time.Second)
+	s.look(65 * time.Second)
+	if _, now := s.plan().Next(); now || !s.plan().Waits[0].Until.Equal(noon.Add(115*time.Second)) {
+		t.Errorf("%s", show(s.plan()))
+	}
+	s.look(2 * time.Minute)
+	if got := waiting(s.plan()); got != "place" {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestDriftIsOnlyReportedWhereTheSpecSaysSo(t *testing.T) {
 	s := convergedScene(3)
 	s.want.Drift.Report = true
@@ -305,7 +343,7 @@ func TestDriftIsOnlyReportedWhereTheSpecSaysSo(t *testing.T) {
 	s.find("eu-3").Service.ActiveState, s.find("eu-3").Service.SubState = "failed", "failed"
 	s.find("eu-3").Process = &actual.Process{}
 	s.find("eu-3").Vault = nil
-	if steps := stepsOf(s.plan()); !slices.Contains(steps, "start eu-3") {
+	if steps := stepsOf(s.plan()); !slices.Contains(steps, "start eu-3") || slices.Contains(steps, "enable eu-3") {
 		t.Errorf("what is down is not brought back: %v %s", steps, show(s.plan()))
 	}
 }
@@ -330,5 +368,27 @@ func TestWhoeverFightsIsNotFoughtForever(t *testing.T) {
 	s.memory.Leaves = append(s.memory.Leaves, Leave{Kind: LeaveRetry, Node: "eu-2", At: s.now.Add(time.Second)})
 	if steps := stepsOf(s.plan()); !slices.Equal(steps, []string{"place eu-2"}) {
 		t.Errorf("a person said that it may be put back: %v", steps)
+	}
+}
+
+// Who goes back to a spec that was good once undoes our own work, and nobody's by hand.
+func TestTheWayBackFromAnInterruptedRolloutIsNoDrift(t *testing.T) {
+	s := convergedScene(3)
+	s.want.Drift.Report = true
+	before, half := s.want, s.want
+	half.Digest = "spec-2"
+	s.memory.Accepted = Accepted{Commit: "c0", Digest: before.Digest}
+	s.memory = s.memory.Accept(half, "c1")
+	s.change("eu-2", configPath, onDisk("log_level", `"trace"`)) // that far it came
+	s.memory = s.memory.Accept(before, "c2")
+	if found := s.look(0); len(found.Open()) > 0 {
+		t.Errorf("%+v", found.Rows)
+	}
+	if steps := stepsOf(s.plan()); !slices.Contains(steps, "place eu-2") {
+		t.Errorf("it is not undone: %v", steps)
+	}
+	s.memory = s.memory.Converged(s.want, "c2", s.now)
+	if found := s.look(time.Minute); len(found.Open()) != 1 {
+		t.Errorf("%+v", found.Rows)
 	}
 }

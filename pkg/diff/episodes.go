@@ -2,6 +2,7 @@ package diff
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/vaultfleet/reconciler/pkg/actual"
@@ -22,6 +23,7 @@ type Episode struct {
 	Have     string      `json:"have,omitempty"`
 	Nodes    []string    `json:"nodes,omitempty"`
 	Opened   []time.Time `json:"opened"`             // each time that it came, the oldest first
+	Grew     time.Time   `json:"grew,omitzero"`      // when it came to another node last
 	Sure     time.Time   `json:"confirmed,omitzero"` // when it was seen again, this time
 	Gone     time.Time   `json:"gone,omitzero"`      // zero: it is there
 }
@@ -29,64 +31,111 @@ type Episode struct {
 // Open says that the drift is there.
 func (e Episode) Open() bool { return e.Gone.IsZero() }
 
-// How long drift is remembered that is gone, and what a fight is.
+// KeepsGone is how long drift is remembered that is gone.
+const KeepsGone = 14 * 24 * time.Hour
+
+// What a fight is, and how much is remembered.
 const (
-	keepsGone   = 14 * 24 * time.Hour
 	fightTimes  = 3
 	fightWithin = 7 * 24 * time.Hour
 	maxOpened   = 8
 	maxEpisodes = 200
+	maxHave     = 256 // bytes
 )
 
-// Notice folds what a look found into the memory. Of a node that could not be read in
-// whole nothing is gone.
+// Notice folds what a look found into the memory. Of what could not be read nothing is
+// gone.
 func (m Memory) Notice(found Drifted, have []actual.Node, now time.Time) Memory {
-	open := map[string]Drift{}
-	for _, d := range found.Open() {
-		open[d.ID] = d
+	open, pending := map[string]Drift{}, map[string]bool{}
+	for _, d := range found.Rows {
+		switch {
+		case d.Open():
+			open[d.ID] = d
+		case d.Pending:
+			pending[d.ID] = true
+		}
 	}
-	blind := map[string]bool{}
-	for _, n := range have {
-		blind[n.Name] = len(n.Unknown) > 0
-	}
+	blind := blindTo(have)
 	var kept []Episode
 	for _, e := range m.Drifts {
 		d, there := open[e.ID]
 		delete(open, e.ID)
 		switch {
 		case there:
-			e = e.again(d, now)
-		case e.Open() && !slices.ContainsFunc(e.Nodes, func(n string) bool { return blind[n] }) && !(len(e.Nodes) == 0 && len(found.Unobserved) > 0):
+			e = e.again(d, blind, now)
+		case e.Open() && !pending[e.ID] && !blind(e):
 			e.Gone = now
 		}
-		if e.Open() || now.Sub(e.Gone) < keepsGone {
+		if e.Open() || now.Sub(e.Gone) < KeepsGone {
 			kept = append(kept, e)
 		}
 	}
 	for _, id := range sortedKeys(open) {
 		d := open[id]
-		kept = append(kept, Episode{ID: id, Kind: d.Kind, Severity: d.Severity, Path: d.Path, File: d.File, Have: d.Have, Nodes: d.Nodes, Opened: []time.Time{now}})
+		kept = append(kept, Episode{ID: id, Kind: d.Kind, Severity: d.Severity, Path: d.Path, File: d.File, Have: brief(d.Have), Nodes: d.Nodes, Opened: []time.Time{now}})
 	}
 	m.Drifts = bounded(kept)
 	return m
 }
 
+// blindTo tells of which episodes a look says nothing: a node of it was not read in
+// whole, or nobody told of what is the cluster's.
+func blindTo(have []actual.Node) func(Episode) bool {
+	partly := map[string]bool{}
+	audited := false
+	for _, n := range have {
+		partly[n.Name] = len(n.Unknown) > 0
+		audited = audited || n.Audit != nil && n.Audit.Devices != nil
+	}
+	raft := membership(have) != nil
+	return func(e Episode) bool {
+		switch {
+		case strings.HasPrefix(e.Path, "audit["):
+			return !audited
+		case strings.HasPrefix(e.Path, "raft.peers["):
+			return !raft
+		}
+		return slices.ContainsFunc(e.Nodes, func(n string) bool { return partly[n] })
+	}
+}
+
 // again is an episode whose drift is there now.
-func (e Episode) again(d Drift, now time.Time) Episode {
-	e.Nodes = d.Nodes
+func (e Episode) again(d Drift, blind func(Episode) bool, now time.Time) Episode {
+	if e.Open() && slices.ContainsFunc(d.Nodes, func(n string) bool { return !slices.Contains(e.Nodes, n) }) {
+		e.Grew = now
+	}
+	for _, n := range e.Nodes { // who was not read still has it
+		if e.Open() && !slices.Contains(d.Nodes, n) && blind(Episode{Path: e.Path, Nodes: []string{n}}) {
+			d.Nodes = append(slices.Clone(d.Nodes), n)
+		}
+	}
+	e.Nodes, e.Kind, e.Severity = sorted(d.Nodes), d.Kind, d.Severity
 	switch {
 	case !e.Open():
 		e.Opened = append(slices.Clone(e.Opened), now)
 		e.Opened = e.Opened[max(0, len(e.Opened)-maxOpened):]
-		e.Gone, e.Sure = time.Time{}, time.Time{}
-	case e.Sure.IsZero() && now.After(e.last()):
+		e.Gone, e.Sure, e.Grew = time.Time{}, time.Time{}, time.Time{}
+	case e.Sure.IsZero() && now.After(e.Last()):
 		e.Sure = now
 	}
 	return e
 }
 
-// last is when it came last.
-func (e Episode) last() time.Time { return e.Opened[len(e.Opened)-1] }
+// Last is when it came last; the zero time where nobody tells.
+func (e Episode) Last() time.Time {
+	if len(e.Opened) == 0 {
+		return time.Time{}
+	}
+	return e.Opened[len(e.Opened)-1]
+}
+
+// latest is when somebody did it last, on whatever node.
+func (e Episode) latest() time.Time {
+	if e.Grew.After(e.Last()) {
+		return e.Grew
+	}
+	return e.Last()
+}
 
 // times is how often it came within the last week.
 func (e Episode) times(now time.Time) (n int) {
@@ -109,31 +158,36 @@ func (m Memory) timesOf(path, node string, now time.Time) (n int) {
 	return n
 }
 
-// bounded drops the oldest of those that are gone where there are too many.
+// bounded drops the oldest of those that are gone where there are too many, and then
+// those that came last: what a node says must not fill a journal.
 func bounded(all []Episode) []Episode {
 	for len(all) > maxEpisodes {
 		i := slices.IndexFunc(all, func(e Episode) bool { return !e.Open() })
 		if i < 0 {
-			break
+			return all[:maxEpisodes]
 		}
 		all = slices.Delete(all, i, i+1)
 	}
 	return all
 }
 
-// episode is what is remembered of a drift.
-func (m Memory) episode(id string) (Episode, bool) {
-	i := slices.IndexFunc(m.Drifts, func(e Episode) bool { return e.ID == id })
-	if i < 0 {
-		return Episode{}, false
+// brief is a value as it is remembered.
+func brief(have string) string {
+	if len(have) <= maxHave {
+		return have
 	}
-	return m.Drifts[i], true
+	return strings.ToValidUTF8(have[:maxHave], "") + "…"
 }
 
-// known is a drift with what is remembered of it.
-func (m Memory) known(d Drift, now time.Time) Drift {
-	if e, ok := m.episode(d.ID); ok && e.Open() {
-		d.Since, d.Sure, d.Times = e.last(), e.Sure, e.times(now)
+// Tell is what a look found, with what is remembered of it.
+func (m Memory) Tell(found Drifted, now time.Time) Drifted {
+	found.Rows = slices.Clone(found.Rows)
+	for i, d := range found.Rows {
+		if j := slices.IndexFunc(m.Drifts, func(e Episode) bool { return e.ID == d.ID && e.Open() }); j >= 0 {
+			e := m.Drifts[j]
+			d.Since, d.Sure, d.Times = e.Last(), e.Sure, e.times(now)
+		}
+		found.Rows[i] = d
 	}
-	return d
+	return found
 }

@@ -62,6 +62,9 @@ const (
 // view is facts by node and key. What is not in it is Unknown.
 type view map[string]map[string]string
 
+// usual is how many facts there are of a node, more or less.
+const usual = 48
+
 func newView(facts []Fact) view {
 	v := view{}
 	for _, f := range facts {
@@ -72,7 +75,7 @@ func newView(facts []Fact) view {
 
 func (v view) put(node, key, value string) {
 	if v[node] == nil {
-		v[node] = map[string]string{}
+		v[node] = make(map[string]string, usual)
 	}
 	v[node][key] = value
 }

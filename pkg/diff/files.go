@@ -66,14 +66,13 @@ func value(p desired.Put) string {
 func (s *situation) pending(n desired.Node) pending {
 	var p pending
 	for _, f := range n.Folders {
-		if _, waived := s.want.Waived(f.Path, n.Name, s.now); waived && s.cause == CauseDrift {
+		wanted := f.Owner + ":" + f.Group + ":" + f.Mode
+		have, known := s.v.get(n.Name, keyFolder+f.Path)
+		if !known || have == wanted || have != absent && s.waived(f.Path, n.Name) || !s.manages(n.Name, desired.ConcernFiles, f.Path, have, wanted) {
 			continue
 		}
-		wanted := f.Owner + ":" + f.Group + ":" + f.Mode
-		if have, known := s.v.get(n.Name, keyFolder+f.Path); known && have != wanted && s.manages(n.Name, desired.ConcernFiles, f.Path, have, wanted) {
-			p.folders = append(p.folders, Folder(f))
-			p.moved = append(p.moved, Change{f.Path, have, wanted})
-		}
+		p.folders = append(p.folders, Folder(f))
+		p.moved = append(p.moved, Change{f.Path, have, wanted})
 	}
 	for _, put := range n.Puts {
 		s.pendingPut(&p, n, put)
@@ -93,8 +92,8 @@ func (s *situation) pendingPut(p *pending, n desired.Node, put desired.Put) {
 	}
 	wanted := value(put)
 	onDisk := have == wanted
-	if _, waived := s.want.Waived(put.Path, n.Name, s.now); waived && s.cause == CauseDrift {
-		return // somebody answers for it as it is
+	if have != absent && s.waived(put.Path, n.Name) {
+		return
 	}
 	if state, known := s.v.get(n.Name, keyService); !known || state == "changing" {
 		return // what it would do to Vault is not known now
@@ -130,6 +129,13 @@ func (s *situation) pendingPut(p *pending, n desired.Node, put desired.Put) {
 	default:
 		p.quiet = append(p.quiet, it)
 	}
+}
+
+// waived says that somebody answers for a path as it is. So it is for a commit as well:
+// the one that waives it is the first.
+func (s *situation) waived(path, node string) bool {
+	_, waived := s.want.Waived(path, node, s.now)
+	return waived
 }
 
 func diffPut(p desired.Put) Put {

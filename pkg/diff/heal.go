@@ -14,7 +14,8 @@ import (
 
 // heals says that a step may put back what somebody changed.
 func (s *situation) heals(step Step) bool {
-	if s.cause != CauseDrift || s.forecast || s.repairs(step) {
+	starts := step.Action != ActionEnable // a unit that is not enabled starts as well
+	if s.cause != CauseDrift || starts && s.repairs(step) {
 		return true
 	}
 	if s.want.Drift.Report {
@@ -24,7 +25,7 @@ func (s *situation) heals(step Step) bool {
 		return false
 	}
 	for _, e := range s.memory.Drifts {
-		if !e.Open() || !touches(step, e) || s.retried(step.Node, e.last()) {
+		if !e.Open() || !touches(step, e) || s.retried(step.Node, e.Last()) {
 			continue
 		}
 		times := s.memory.timesOf(e.Path, step.Node, s.now)
@@ -45,8 +46,8 @@ func (s *situation) byHand(step Step) *Wait {
 	}
 	last := time.Time{}
 	for _, e := range s.memory.Drifts {
-		if e.Open() && touches(step, e) && e.last().After(last) {
-			last = e.last()
+		if e.Open() && touches(step, e) && e.latest().After(last) {
+			last = e.latest()
 		}
 	}
 	if until := last.Add(s.want.Drift.After); !last.IsZero() && s.now.Before(until) {
@@ -68,10 +69,10 @@ func touches(step Step, e Episode) bool {
 	case ActionAccount:
 		return e.Path == "service.user"
 	case ActionInstall:
-		return e.Path == "vault"
+		return e.Path == "vault" || e.Path == "vault.binary"
 	case ActionPlace, ActionReload, ActionRestart, ActionStart, ActionUnseal, ActionInit, ActionCredential, ActionRevoke:
 	}
-	return step.Binary != "" && e.Path == "vault" ||
+	return step.Binary != "" && (e.Path == "vault" || e.Path == "vault.binary") ||
 		slices.ContainsFunc(step.Puts, func(p Put) bool { return p.Path == e.File }) ||
 		slices.ContainsFunc(step.Folders, func(f Folder) bool { return f.Path == e.File })
 }

@@ -12,6 +12,11 @@ import (
 // for an encrypted file becomes the digest that the spec names, so both sides
 // compare without decrypting anything.
 func Facts(want desired.Cluster, have []actual.Node, m Memory) []Fact {
+	return viewOf(want, have, m).facts()
+}
+
+// viewOf is a look as a view of its facts.
+func viewOf(want desired.Cluster, have []actual.Node, m Memory) view {
 	v := view{}
 	v.put("", keyBirth, string(m.Birth.Phase))
 	for _, n := range have {
@@ -24,7 +29,7 @@ func Facts(want desired.Cluster, have []actual.Node, m Memory) []Fact {
 		auditFacts(v, n)
 	}
 	raftFacts(v, have, m)
-	return v.facts()
+	return v
 }
 
 func machineFacts(v view, want desired.Cluster, n actual.Node) {

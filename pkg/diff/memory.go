@@ -173,6 +173,12 @@ func (m Memory) Accept(want desired.Cluster, commit string) Memory {
 	return m
 }
 
+// left says that a spec was good once, that another was in force since, and that nobody
+// has seen it hold again: what differs from it may be what we did for the other.
+func (m Memory) left(want desired.Cluster) bool {
+	return m.Accepted.Digest == want.Digest && m.Good.First.IsZero()
+}
+
 // Asked is the memory for a turn that a person asks for: drift is put back now.
 func (m Memory) Asked(now time.Time) Memory {
 	m.Leaves = append(slices.Clone(m.Leaves), Leave{Kind: LeaveHeal, At: now})

@@ -106,6 +106,27 @@ func (s *situation) renewal(n desired.Node) (Step, bool) {
 	return s.reload(n, pending{reload: renewed}), true
 }
 
+// expired is the renewal of a Vault that serves and shows a certificate that nobody
+// trusts: certificates and nothing else, one node at a time, so that it waits for
+// nothing that the rest of the change waits for.
+func (s *situation) expired() (Step, bool) {
+	if s.forecast || s.unbuilt() || s.voters.lost(s.v) {
+		return Step{}, false
+	}
+	for _, n := range s.byRole(s.nodes()) {
+		if !s.serves(n.Name) || !s.distrusted(n.Name) || !s.v.is(n.Name, keyReload, "taken") || !s.rooted(n.Name) {
+			continue
+		}
+		p := s.pending(n)
+		renewed := certificates(n, p.reload)
+		step := s.reload(n, pending{reload: renewed})
+		if len(renewed) > 0 && s.mayTry(identify(s.want, step)) {
+			return step, true
+		}
+	}
+	return Step{}, false
+}
+
 // reloaded is when the last reload of a node was tried, by the clock that people's
 // words are noted by: the node's may be another. The zero time where another
 // state folder did it.

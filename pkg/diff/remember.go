@@ -89,7 +89,7 @@ func (m Memory) reached(n actual.Node, now time.Time) Memory {
 
 // Converged is the memory once a spec was seen to hold everywhere.
 func (m Memory) Converged(want desired.Cluster, commit string, now time.Time) Memory {
-	if m.Good.Digest == want.Digest && m.Good.Commit == commit && !m.Good.Since.IsZero() {
+	if m.Good.Digest == want.Digest && m.Good.Commit == commit && !m.Good.Since.IsZero() && !m.Good.First.IsZero() {
 		return m
 	}
 	m.Tries = m.lastStarts()

@@ -3,8 +3,6 @@ package diff
 import (
 	"strconv"
 	"strings"
-
-	"github.com/vaultfleet/reconciler/pkg/desired"
 )
 
 // How soon a person should look. Critical is what lets somebody in, or lets things
@@ -23,7 +21,7 @@ func severityOf(d difference) Severity {
 	switch {
 	case d.kind == DriftTampered:
 		return SeverityCritical
-	case d.put.TLS == "key" && strings.HasSuffix(d.path, ".mode") && opens(d.put.Mode, d.have):
+	case (d.put.TLS == "key" || encrypted(d.put)) && strings.HasSuffix(d.path, ".mode") && opens(d.put.Mode, d.have):
 		return SeverityCritical
 	case rights || d.path == "vault.binary":
 		return SeverityLow
@@ -31,7 +29,9 @@ func severityOf(d difference) Severity {
 		return SeverityCritical
 	case under("vault", "raft.peers[", "service."):
 		return SeverityHigh
-	case d.put.Role == desired.RoleConfig && d.want == "as rendered", under("config_folder["):
+	case d.path == "config" && d.kind != DriftLatent && d.want != "as rendered": // it is gone, or is no configuration
+		return SeverityHigh
+	case d.path == "config" && d.want == "as rendered", under("config_folder["):
 		return SeverityLow
 	}
 	return SeverityMedium
