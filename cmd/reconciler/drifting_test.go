@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,15 +24,25 @@ import (
 
 // letters are what was put into the outbox.
 type letters struct {
+	mu   sync.Mutex
 	sent []string
 	all  []notify.Message
 	fail error
 }
 
 func (l *letters) put(sinks []string, m notify.Message) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.sent = append(l.sent, strings.Join(sinks, ",")+": "+string(m.Kind)+": "+m.Title)
 	l.all = append(l.all, m)
 	return l.fail
+}
+
+// came is what was put so far.
+func (l *letters) came() ([]string, []notify.Message) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.sent), slices.Clone(l.all)
 }
 
 // drifts is a turn that saw a drift for the second time.
@@ -51,8 +62,8 @@ func TestPeopleAreToldOfDrift(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var box letters
-		var log strings.Builder
+		box := &letters{}
+		var log syncedText
 		d := &drifting{desk: news.NewDesk(), of: "fleet", put: box.put, log: slog.New(slog.NewTextHandler(&log, nil)), reports: []settings.DriftReport{
 			{Schedule: daily, Sinks: []string{"ops"}},
 			{Schedule: daily, Clusters: []string{"lab*"}, Sinks: []string{"chat"}},
@@ -62,42 +73,62 @@ func TestPeopleAreToldOfDrift(t *testing.T) {
 		defer end()
 		go d.run(ctx)
 		synctest.Wait()
-		if len(box.sent) > 0 {
-			t.Errorf("a report before anything was looked at: %v", box.sent)
+		if sent, _ := box.came(); len(sent) > 0 {
+			t.Errorf("a report before anything was looked at: %v", sent)
 		}
 		d.saw(loop.Turned{Cluster: "lab", Want: desired.Cluster{Name: "lab"}, At: time.Now()})
 		d.saw(drifts("prod"))
-		if want := []string{"ops: new: acme/prod: 1 drift, high"}; !slices.Equal(box.sent, want) {
-			t.Errorf("at once: %q", box.sent)
+		sent, all := box.came()
+		if want := []string{"ops: new: acme/prod: 1 drift, high"}; !slices.Equal(sent, want) {
+			t.Fatalf("at once: %q", sent)
 		}
-		if m := box.all[0]; m.Page == "" || m.Clear || !strings.Contains(m.Text, "service.enabled changed: disabled, not enabled") || !strings.Contains(string(m.JSON), `"D-1"`) || m.Source != "fleet" {
+		if m := all[0]; m.Page == "" || m.Clear || !strings.Contains(m.Text, "service.enabled changed: disabled, not enabled") || !strings.Contains(string(m.JSON), `"D-1"`) || m.Source != "fleet" {
 			t.Errorf("%+v", m)
 		}
 		time.Sleep(readyEvery + time.Second)
 		missed := []string{"ops: new: acme/prod: 1 drift, high", "ops: digest: Drift in acme: 1 open · 1 high · 1 of 1 node read, 9 wants compared"}
-		if !slices.Equal(box.sent, missed) {
-			t.Errorf("what was due while nobody was there: %q", box.sent)
+		if sent, _ = box.came(); !slices.Equal(sent, missed) {
+			t.Fatalf("what was due while nobody was there: %q", sent)
 		}
 		time.Sleep(24 * time.Hour)
-		if len(box.sent) != 3 || box.sent[2] != missed[1] || box.all[2].Key == box.all[1].Key {
-			t.Errorf("the next day: %q", box.sent)
+		if sent, all = box.came(); len(sent) != 3 || sent[2] != missed[1] || all[2].Key == all[1].Key {
+			t.Errorf("the next day: %q", sent)
 		}
+		box.mu.Lock()
 		box.fail = errors.New("the disk is full")
+		box.mu.Unlock()
 		gone := drifts("prod")
 		gone.Drift.Rows = nil
 		gone.Memory.Drifts[0].Gone = time.Now()
 		d.saw(gone)
-		if last := box.all[len(box.all)-1]; last.Kind != notify.Resolved || !last.Clear {
-			t.Errorf("%+v", last)
+		if sent, all = box.came(); all[len(all)-1].Kind != notify.Resolved || !all[len(all)-1].Clear {
+			t.Errorf("%+v", all[len(all)-1])
 		}
 		if !strings.Contains(log.String(), "the disk is full") {
 			t.Error(log.String())
 		}
-		box.fail = nil
-		before := len(box.sent)
+		before := len(sent)
 		time.Sleep(48 * time.Hour)
-		if len(box.sent) != before {
-			t.Errorf("a fleet in which nothing drifts is told of: %q", box.sent[before:])
+		if sent, _ = box.came(); len(sent) != before {
+			t.Errorf("a fleet in which nothing drifts is told of: %q", sent[before:])
 		}
 	})
+}
+
+// syncedText is a log that several goroutines write.
+type syncedText struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (s *syncedText) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
+}
+
+func (s *syncedText) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
 }
