@@ -15,6 +15,7 @@ import (
 	"github.com/vaultfleet/reconciler/internal/metrics"
 	"github.com/vaultfleet/reconciler/internal/settings"
 	"github.com/vaultfleet/reconciler/internal/store"
+	"github.com/vaultfleet/reconciler/internal/web"
 	"github.com/vaultfleet/reconciler/pkg/desired"
 	"github.com/vaultfleet/reconciler/pkg/diff"
 )
@@ -67,7 +68,7 @@ ssh: {key: id}
 	check(tb, err)
 	f = &following{branch: branch{Repo: clone}, only: settings.Fleet{Repo: repo, Branch: "main", Path: "."}, log: h.log,
 		known: desired.NewKnown(), before: map[string]desired.Fleet{}, dates: map[string]time.Time{},
-		keeping: &keeping{app: &app{}, claims: newClaims(), world: &world{store: s}, host: h, metrics: metrics.New(metrics.Ports{Log: h.log})}}
+		keeping: &keeping{app: &app{}, claims: newClaims(), world: &world{store: s}, host: h, metrics: metrics.New(metrics.Ports{Log: h.log}), shown: web.NewBoard()}}
 	before, err := openCommit(clone, f.only, first, nil)
 	check(tb, err)
 	memory := lived(tb)
