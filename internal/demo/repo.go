@@ -76,7 +76,7 @@ func (s *Stage) here() []Edit {
 		{fleetFile, "https://releases.hashicorp.com", strconv.Quote(s.source)},
 		{fleetFile, "port: 22}", "port: 2222}"},
 		{fleetFile, "rollout:\n  rings:\n    - {environment: lab, soak: 2h}\n    - {environment: production, at_once: 2}\n", ""},
-		{clusterFile, "mode: observe", "mode: enforce"},
+		{clusterFile, "mode: observe", "mode: enforce\ndrift: {after: 2s}"}, // who watches does not wait for a minute
 		{clusterFile, ", ssh: {address: eu-2.mgmt.internal}", ""},
 		{clusterFile, "rollout: {approval: none, pause: 30s}\n", ""},
 		{clusterFile, "0.0.0.0:8200", "{address}:8200"},
