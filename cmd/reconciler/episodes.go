@@ -51,8 +51,8 @@ func (e *episodes) news(t loop.Turned) (news []history.Episode) {
 		stands := fmt.Sprint(d.Nodes, opened.UnixNano(), d.Sure.UnixNano(), d.Gone.UnixNano())
 		if key := t.Cluster + " " + d.ID; e.told[key] != stands {
 			e.told[key] = stands
-			news = append(news, history.Episode{Cluster: t.Cluster, ID: d.ID, Kind: string(d.Kind), Severity: string(d.Severity), Path: d.Path,
-				Nodes: d.Nodes, Opened: opened.Truncate(time.Millisecond), Confirmed: d.Sure, Closed: d.Gone})
+			news = append(news, history.Episode{Cluster: t.Cluster, ID: d.ID, Kind: d.Kind, Severity: d.Severity, Path: d.Path,
+				Nodes: d.Nodes, At: t.At, Opened: opened.Truncate(time.Millisecond), Confirmed: d.Sure, Closed: d.Gone})
 		}
 	}
 	return news

@@ -18,8 +18,8 @@ func newHistory(a *app) *cobra.Command {
 		Use:   "history",
 		Short: "What was done, when, and by which commit",
 		Long: "Commits that came into force, plans, what was done on which nodes and how it went, what was seen to be\n" +
-			"otherwise, and what people said; the newest first. No node and no repo is contacted, and a daemon may\n" +
-			"run beside it. `reconciler show ID` tells one of them in full.",
+			"otherwise, drift from its beginning to its end, and what people said; the newest first. No node and no\n" +
+			"repo is contacted, and a daemon may run beside it. `reconciler show ID` tells one of them in full.",
 		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return l.run(cmd.Context()) },
 	}

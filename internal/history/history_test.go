@@ -592,3 +592,47 @@ func TestShow(t *testing.T) {
 		}
 	}
 }
+
+func TestADriftIsToldFromItsBeginningToItsEnd(t *testing.T) {
+	state := t.TempDir()
+	at := func(minute int) time.Time { return noon.Add(time.Duration(minute) * time.Minute) }
+	drift := Episode{Cluster: "prod", ID: "D-1f0c22ab", Kind: diff.DriftChanged, Severity: diff.SeverityHigh, Path: "/etc/vault.d/vault.hcl", Nodes: []string{"eu-1"}, At: at(1), Opened: at(1)}
+	sure := drift
+	sure.At, sure.Confirmed = at(2), at(2)
+	spread := sure
+	spread.At, spread.Nodes = at(3), []string{"eu-1", "eu-2"}
+	closed := spread
+	closed.At, closed.Closed = at(5), at(5)
+	again := spread
+	again.At, again.Opened = at(8), at(7)
+	again.Confirmed = at(8)
+	once := drift
+	once.ID, once.Closed = "D-22", at(2)
+	missed := closed
+	missed.ID, missed.Severity = "D-33", diff.SeverityCritical
+	for range 2 { // after a restart everything that is remembered is told once more
+		in(t, state, func(h *History) {
+			h.Of("r")(turn(0))
+			for _, e := range []Episode{drift, sure, sure, spread, closed, once, missed} {
+				h.Episode(e)
+			}
+		})
+		drift, sure, spread = closed, closed, closed
+	}
+	in(t, state, func(h *History) { h.Episode(again) })
+	_, got, _ := strings.Cut(lines(t, state), "in sync\n")
+	want := strings.Join([]string{
+		"2026-11-23T12:02:00Z  E-6   prod                   opened   drift D-1f0c22ab, high: /etc/vault.d/vault.hcl changed on eu-1",
+		"2026-11-23T12:02:00Z  E-9   prod                   opened   drift D-33, critical: /etc/vault.d/vault.hcl changed on eu-1 eu-2",
+		"2026-11-23T12:03:00Z  E-7   prod                   spread   drift D-1f0c22ab, high: /etc/vault.d/vault.hcl changed on eu-1 eu-2",
+		"2026-11-23T12:05:00Z  E-8   prod                   closed   drift D-1f0c22ab, high: /etc/vault.d/vault.hcl changed on eu-1 eu-2",
+		"2026-11-23T12:05:00Z  E-10  prod                   closed   drift D-33, critical: /etc/vault.d/vault.hcl changed on eu-1 eu-2",
+		"2026-11-23T12:08:00Z  E-11  prod                   opened   drift D-1f0c22ab, high: /etc/vault.d/vault.hcl changed on eu-1 eu-2", "",
+	}, "\n")
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if events := ask(t, state, Filter{Node: "eu-2", Since: at(1)}); len(events) != 5 {
+		t.Errorf("%d events of eu-2", len(events))
+	}
+}

@@ -286,10 +286,11 @@ func (r *Reader) event(ctx context.Context, number int64) (e report.Event, err e
 	return e, nil
 }
 
-// letters are how the IDs of a kind begin. D is for drifts.
+// letters are how the IDs of a kind begin. D is for drifts themselves: one of them
+// makes several events.
 func letters() map[report.EventKind]string {
 	return map[report.EventKind]string{report.EventCommit: "C", report.EventPlan: "P", report.EventWave: "W",
-		report.EventNode: "N", report.EventWord: "H", report.EventGap: "G"}
+		report.EventNode: "N", report.EventWord: "H", report.EventDrift: "E", report.EventGap: "G"}
 }
 
 func name(kind report.EventKind, number int64) string {

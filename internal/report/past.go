@@ -22,6 +22,7 @@ const (
 	EventWave   EventKind = "wave"   // something was done
 	EventNode   EventKind = "node"   // a node was seen to be otherwise than before
 	EventWord   EventKind = "word"   // a person's: approve, hold, resume
+	EventDrift  EventKind = "drift"  // something was found otherwise than the spec wants it, or is so no more
 	EventGap    EventKind = "gap"    // turns that could not be written down
 )
 
@@ -31,6 +32,13 @@ const (
 	PlanInSync  = "in-sync"
 	PlanSteps   = "planned"
 	PlanBlocked = "blocked" // and nothing else is to be done
+)
+
+// Outcomes of an event of the kind drift.
+const (
+	DriftOpened = "opened" // seen twice, so it is sure
+	DriftSpread = "spread" // to another node
+	DriftClosed = "closed"
 )
 
 // Event is one line of the history. What is not of its kind is left out.
@@ -55,7 +63,16 @@ type EventDetail struct {
 	Before *NodeClass `json:"before,omitempty"` // node; nil: it was never seen before
 	After  *NodeClass `json:"after,omitempty"`
 	Word   *Word      `json:"word,omitempty"`
+	Drift  *DriftID   `json:"drift,omitempty"`
 	Gap    *Gap       `json:"gap,omitempty"`
+}
+
+// DriftID says which drift, and of what.
+type DriftID struct {
+	ID       string         `json:"id"` // D-1f0c22ab
+	Kind     diff.DriftKind `json:"kind"`
+	Severity diff.Severity  `json:"severity"`
+	Path     string         `json:"path"`
 }
 
 // Deed is one action on the nodes that have it.
@@ -163,6 +180,8 @@ func (e Event) Words() string {
 		return strings.Join(e.Nodes, " ") + ": " + e.After.since(e.Before)
 	case EventWord:
 		return e.Word.words(e.Nodes)
+	case EventDrift:
+		return e.Drift.words(e.Nodes)
 	case EventGap:
 		return count(e.Gap.Turns, "turn") + " since " + stamp(e.Gap.Since) + " not written down: " + e.Gap.Why
 	}
@@ -283,6 +302,14 @@ func (w *Word) words(nodes []string) string {
 	}
 	if w.Reason != "" {
 		words += ": " + w.Reason
+	}
+	return words
+}
+
+func (d *DriftID) words(nodes []string) string {
+	words := "drift " + d.ID + ", " + string(d.Severity) + ": " + d.Path + " " + string(d.Kind)
+	if len(nodes) > 0 {
+		words += " on " + strings.Join(nodes, " ")
 	}
 	return words
 }

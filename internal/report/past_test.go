@@ -15,6 +15,9 @@ func past() []Event {
 	const commit = "9f2c1e7aa01b44d1ffff"
 	at := func(minute int) time.Time { return noon.Add(time.Duration(minute) * time.Minute) }
 	restart := []Deed{{diff.ActionInstall, []string{"eu-1", "eu-2"}}, {diff.ActionRestart, []string{"eu-2"}}}
+	drift := func(severity diff.Severity) *DriftID {
+		return &DriftID{ID: "D-1f0c22ab", Kind: diff.DriftChanged, Severity: severity, Path: "/etc/vault.d/vault.hcl"}
+	}
 	up := NodeClass{Version: "1.20.4", Seal: "unsealed", Role: "follower", Service: "active"}
 	sealed := NodeClass{Version: "1.20.4", Seal: "sealed", Role: "none", Service: "active"}
 	gone := NodeClass{Unseen: []string{"tcp"}}
@@ -30,6 +33,9 @@ func past() []Event {
 		{ID: "H-2", At: at(2), Kind: EventWord, Cluster: "prod", Outcome: "granted", EventDetail: EventDetail{
 			Word: &Word{Verb: VerbGranted, Kind: diff.LeaveHold, By: "ada", Reason: "disk | @bob <b>\x1b[31m", Until: at(60)}}},
 		{ID: "C-1", At: at(1), Kind: EventCommit, Cluster: "prod", Commit: commit, EventDetail: EventDetail{Digest: "sha256:00"}},
+		{ID: "E-3", At: at(-1), Kind: EventDrift, Cluster: "prod", Outcome: DriftClosed, EventDetail: EventDetail{Nodes: []string{"eu-1", "eu-2"}, Drift: drift(diff.SeverityCritical)}},
+		{ID: "E-2", At: at(-2), Kind: EventDrift, Cluster: "prod", Outcome: DriftSpread, EventDetail: EventDetail{Nodes: []string{"eu-1", "eu-2"}, Drift: drift(diff.SeverityCritical)}},
+		{ID: "E-1", At: at(-3), Kind: EventDrift, Cluster: "prod", Outcome: DriftOpened, EventDetail: EventDetail{Drift: drift(diff.SeverityHigh)}},
 	}
 }
 

@@ -36,7 +36,9 @@ func (e Event) style() style {
 	switch {
 	case e.Kind == EventGap, bad(diff.Outcome(e.Outcome)), e.After != nil && e.After.Seal == "sealed":
 		return red
-	case e.Outcome == PlanBlocked, e.After != nil && len(e.After.Unseen) > 0:
+	case e.Drift != nil && e.Drift.Severity == diff.SeverityCritical && e.Outcome != DriftClosed:
+		return red
+	case e.Drift != nil && e.Outcome != DriftClosed, e.Outcome == PlanBlocked, e.After != nil && len(e.After.Unseen) > 0:
 		return yellow
 	}
 	return plain

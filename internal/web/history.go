@@ -36,7 +36,7 @@ type Asked struct {
 type Event struct {
 	ID      string
 	At      time.Time
-	Kind    string // commit plan wave node word gap
+	Kind    string // commit plan wave node word drift gap
 	Cluster string // empty: all of them
 	Commit  string
 	Outcome string
