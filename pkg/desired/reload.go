@@ -95,6 +95,13 @@ func ChangeOf(from, to map[string]string, version string) (kind OnChangeClass, k
 	return kind, keys
 }
 
+// TakesUp says that a Vault of a version that is reloaded with one configuration and
+// then with another takes up something of the second.
+func TakesUp(from, to map[string]string, version string) bool {
+	_, keys := ChangeOf(from, to, version)
+	return slices.ContainsFunc(keys, func(key string) bool { return changeOfKey(key, from, to, version) == ChangeReload })
+}
+
 func changeOfKey(key string, from, to map[string]string, version string) OnChangeClass {
 	if Deferred(key) {
 		return ChangeDeferred

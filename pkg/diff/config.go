@@ -112,6 +112,20 @@ func (s *situation) configChange(n desired.Node) (desired.OnChange, []Change, to
 	return desired.OnChangeRestart, changes, toldAll
 }
 
+// mayHaveTaken says that a Vault whose mark is right may run with what lies there
+// instead: who wrote it may have reloaded Vault, and only our own reloads move the
+// mark. A certificate is told by its handshake.
+func (s *situation) mayHaveTaken(n desired.Node, put desired.Put) bool {
+	lies, there := s.have[n.Name].Files[put.Path]
+	if !there || lies.Kind != actual.KindFile || lies.Digest == put.Digest || !s.v.is(n.Name, keyService, "active") {
+		return false
+	}
+	if put.Role == desired.RoleConfig {
+		return lies.Config != nil && desired.TakesUp(lies.Config, n.Config, s.runningVersion(n.Name))
+	}
+	return put.Role == desired.RoleFile && put.OnChange == desired.OnChangeReload && put.TLS == ""
+}
+
 // runningConfig is the flattened configuration that the process runs with; nil
 // means Unknown.
 func runningConfig(n actual.Node, path string) map[string]string {

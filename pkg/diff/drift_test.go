@@ -371,6 +371,27 @@ func TestWhoeverFightsIsNotFoughtForever(t *testing.T) {
 	}
 }
 
+// Who wrote a file may have reloaded Vault as well, and nothing tells: what it may have
+// taken up so is taken back.
+func TestWhatAReloadBySomebodyElseBroughtIsTakenBack(t *testing.T) {
+	for _, x := range []struct {
+		name string
+		lies func(*actual.File)
+		want string
+	}{
+		{"a key that SIGHUP takes up", onDisk("log_level", `"trace"`), "reload eu-2"},
+		{"one that it does not", onDisk("ui", "false"), "place eu-2"},
+		{"only a mode", func(f *actual.File) { f.Mode = "0666" }, "place eu-2"},
+		{"a text that Vault could not read", func(f *actual.File) { f.Digest, f.Config = "sha256:ff", nil }, "place eu-2"},
+	} {
+		s := convergedScene(3)
+		s.change("eu-2", configPath, x.lies)
+		if steps := stepsOf(s.plan()); !slices.Equal(steps, []string{x.want}) {
+			t.Errorf("%s: %v", x.name, steps)
+		}
+	}
+}
+
 // Who goes back to a spec that was good once undoes our own work, and nobody's by hand.
 func TestTheWayBackFromAnInterruptedRolloutIsNoDrift(t *testing.T) {
 	s := convergedScene(3)
@@ -384,7 +405,7 @@ func TestTheWayBackFromAnInterruptedRolloutIsNoDrift(t *testing.T) {
 	if found := s.look(0); len(found.Open()) > 0 {
 		t.Errorf("%+v", found.Rows)
 	}
-	if steps := stepsOf(s.plan()); !slices.Contains(steps, "place eu-2") {
+	if steps := stepsOf(s.plan()); !slices.Contains(steps, "reload eu-2") {
 		t.Errorf("it is not undone: %v", steps)
 	}
 	s.memory = s.memory.Converged(s.want, "c2", s.now)

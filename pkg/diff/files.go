@@ -105,6 +105,9 @@ func (s *situation) pendingPut(p *pending, n desired.Node, put desired.Put) {
 	if !onDisk && !s.manages(n.Name, concernOf(put.Role), put.Path, have, wanted) {
 		return
 	}
+	if class == desired.OnChangeNone && s.mayHaveTaken(n, put) {
+		class = desired.OnChangeReload
+	}
 	if told == toldDeferred {
 		for _, c := range changes {
 			s.note(n.Name, EffectDeferred, c, "rides the next restart")
