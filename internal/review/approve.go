@@ -78,7 +78,7 @@ func (r *Reviewer) approve(ctx context.Context, k *known, p forge.Pull, proposal
 	if len(head) < minHead || !strings.HasPrefix(p.Head, strings.ToLower(head)) {
 		return fmt.Sprintf("name the head that you read: /reconciler approve %.12s", p.Head), false, nil
 	}
-	given := []string{}
+	var given, refused []string
 	for _, a := range k.asking(proposal) {
 		if cluster != "" && cluster != a.want.Name {
 			continue
@@ -88,17 +88,24 @@ func (r *Reviewer) approve(ctx context.Context, k *known, p forge.Pull, proposal
 			return "", false, err
 		}
 		if !may {
-			return why, false, nil
+			if !slices.Contains(refused, why) {
+				refused = append(refused, why)
+			}
+			continue
 		}
 		if err := r.Approve(ctx, Allowance{a.want.Name, fmt.Sprintf("%s on pull request %d", who, p.Number), a.want.Digest, a.plan.Covers()}); err != nil {
 			return "", false, err
 		}
 		given = append(given, a.want.Name)
 	}
-	if len(given) == 0 {
-		return "nothing here waits for an approval", false, nil
+	switch {
+	case len(given) > 0:
+		done := fmt.Sprintf("approved for %s at %.12s", strings.Join(given, ", "), p.Head)
+		return strings.Join(append([]string{done}, refused...), "; "), true, nil
+	case len(refused) > 0:
+		return strings.Join(refused, "; "), false, nil
 	}
-	return fmt.Sprintf("approved for %s at %.12s", strings.Join(given, ", "), p.Head), true, nil
+	return "nothing here waits for an approval", false, nil
 }
 
 // operates says whether somebody is of those who operate a cluster, and if not, why.

@@ -59,6 +59,31 @@ func TestAnOperatorApprovesTheHeadThatTheyRead(t *testing.T) {
 	}
 }
 
+func TestWhoOperatesOneOfTwoClustersApprovesThatOne(t *testing.T) {
+	f := newForgery(t)
+	both := func(tree fstest.MapFS) fstest.MapFS {
+		return edit(t, asksFor(t, tree, "operators"), "clusters/lab/cluster.yaml", "nodes:", "rollout: {approval: operators}\nnodes:")
+	}
+	f.trees[f.commit] = both(example(t))
+	f.look()
+	f.open(7, "one", edit(t, both(logLevel(t, "debug")), "clusters/lab/cluster.yaml", "{disable_mlock: true}", "{disable_mlock: true, log_level: debug}"))
+	r := f.reviewer()
+	r.Operators = func(cluster string) []string {
+		if cluster == "lab" {
+			return nil
+		}
+		return []string{"acme/vault-ops"}
+	}
+	turn(t, r)
+	id := f.says(7, "alice", "/reconciler approve "+hash("one")[:12])
+	turn(t, r)
+	turn(t, r)
+	if want := []string{"approve prod-eu by alice on pull request 7"}; !slices.Equal(f.held, want) || f.react[id] != forge.Rocket {
+		t.Errorf("%q, %q", f.held, f.react[id])
+	}
+	has(t, f.one(t, 7), "approved for prod-eu at "+hash("one")[:12]+"; reconciler.yaml names nobody who may do that to lab")
+}
+
 func TestAPlanThatOutgrowsItsApprovalIsSaidInACommentOfItsOwn(t *testing.T) {
 	f := approved(t, "operators")
 	f.open(7, "one", asksFor(t, logLevel(t, "debug"), "operators"))
