@@ -66,7 +66,7 @@ func (s *source) branches() string {
 	}
 	var names []string
 	_ = iter.ForEach(func(r *plumbing.Reference) error {
-		names = append(names, r.Name().Short())
+		names = append(names, plain(r.Name().Short(), 100))
 		return nil
 	})
 	slices.Sort(names)
