@@ -115,7 +115,11 @@ func (s *source) missing(ctx context.Context, tip plumbing.Hash, have func(plumb
 }
 
 func (s *source) broken(what string, h plumbing.Hash, err error) error {
-	return fmt.Errorf("read %s %s of %s: %w; run `git fsck` there", what, h, s.path, err)
+	mend := "run `git fsck` there"
+	if what == "commit" && lost(err) {
+		mend += ", and `git fetch --unshallow` if it is a shallow clone"
+	}
+	return fmt.Errorf("read %s %s of %s: %w; %s", what, h, s.path, err, mend)
 }
 
 // walk collects what a fetch takes.
