@@ -119,7 +119,7 @@ func (w wanted) EncodedObject(kind plumbing.ObjectType, h plumbing.Hash) (plumbi
 		return nil, fmt.Errorf("object %s is a %s and stands where a %s belongs", h, obj.Type(), want)
 	}
 	if w.most > 0 && obj.Size() > w.most {
-		return nil, fmt.Errorf("object %s has %d MiB, more than %d; keep the fleet in a repository of its own", h, obj.Size()>>20, w.most>>20)
+		return nil, &oversizeError{fmt.Sprintf("object %s has %d MiB, more than %d", h, obj.Size()>>20, w.most>>20)}
 	}
 	return obj, nil
 }

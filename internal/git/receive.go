@@ -76,7 +76,7 @@ func inspect(ctx context.Context, f *os.File, l limits) (count uint32, err error
 	return count, nil
 }
 
-// oversizeError says that what a server sends is more than may be fetched.
+// oversizeError says that something is more than may be fetched.
 type oversizeError struct{ text string }
 
 func (e *oversizeError) Error() string {

@@ -38,10 +38,11 @@ func openSource(path string, l limits) (*source, error) {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	// Opened again, so that objects are found that it borrows from another
-	// repository (`git clone --shared`), and packs stay open while it is read.
+	// repository (`git clone --shared`), packs stay open while it is read, and what is
+	// too large is not in memory before its size is looked at (but for what is borrowed).
 	if own, ok := repo.Storer.(*filesystem.Storage); ok {
 		repo.Storer = filesystem.NewStorageWithOptions(own.Filesystem(), cache.NewObjectLRU(16*cache.MiByte),
-			filesystem.Options{MaxOpenDescriptors: 8, AlternatesFS: osfs.New("/")})
+			filesystem.Options{MaxOpenDescriptors: 8, AlternatesFS: osfs.New("/"), LargeObjectThreshold: l.Object})
 	}
 	return &source{path, repo, l.Object}, nil
 }
@@ -66,7 +67,7 @@ func (s *source) branches() string {
 	}
 	var names []string
 	_ = iter.ForEach(func(r *plumbing.Reference) error {
-		names = append(names, r.Name().Short())
+		names = append(names, plain(r.Name().Short(), 100))
 		return nil
 	})
 	slices.Sort(names)
@@ -102,7 +103,7 @@ func (s *source) missing(ctx context.Context, tip plumbing.Hash, have func(plumb
 		if !fresh {
 			continue
 		}
-		c, err := object.GetCommit(s.repo.Storer, h)
+		c, err := object.GetCommit(w.wanted(), h)
 		if err != nil {
 			return nil, wanted{}, s.broken("commit", h, err)
 		}
@@ -111,11 +112,18 @@ func (s *source) missing(ctx context.Context, tip plumbing.Hash, have func(plumb
 		}
 		commits = append(commits, c.ParentHashes...)
 	}
-	return w.list, wanted{s.repo.Storer, w.kinds, s.most}, nil
+	return w.list, w.wanted(), nil
 }
 
 func (s *source) broken(what string, h plumbing.Hash, err error) error {
-	return fmt.Errorf("read %s %s of %s: %w; run `git fsck` there", what, h, s.path, err)
+	if errors.As(err, new(*oversizeError)) {
+		return err
+	}
+	mend := "run `git fsck` there"
+	if what == "commit" && lost(err) {
+		mend += ", and `git fetch --unshallow` if it is a shallow clone"
+	}
+	return fmt.Errorf("read %s %s of %s: %w; %s", what, h, s.path, err, mend)
 }
 
 // walk collects what a fetch takes.
@@ -127,6 +135,8 @@ type walk struct {
 	kinds map[plumbing.Hash]plumbing.ObjectType
 	list  []plumbing.Hash
 }
+
+func (w *walk) wanted() wanted { return wanted{w.repo.Storer, w.kinds, w.most} }
 
 // take notes an object. True: it is new, so look at what it needs.
 func (w *walk) take(h plumbing.Hash, kind plumbing.ObjectType) (bool, error) {
@@ -155,7 +165,7 @@ func (w *walk) tree(h plumbing.Hash, depth int) error {
 	if fresh, err := w.take(h, plumbing.TreeObject); err != nil || !fresh {
 		return err
 	}
-	t, err := object.GetTree(w.repo.Storer, h)
+	t, err := object.GetTree(w.wanted(), h)
 	if err != nil {
 		return w.broken("tree", h, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -165,6 +166,9 @@ func (l *loader) entries(h plumbing.Hash, at string) ([]object.TreeEntry, error)
 	if err != nil {
 		return nil, fmt.Errorf("folder %q: %w", at, err)
 	}
+	if !sort.IsSorted(object.TreeEntrySorter(t.Entries)) { // programs would find other files in it
+		return nil, fmt.Errorf("folder %q: its entries are not in git's order; run `git fsck`", at)
+	}
 	return t.Entries, nil
 }
 
@@ -225,7 +229,7 @@ func (l *loader) odd(e object.TreeEntry, where string, names map[string]bool) st
 	switch {
 	case !utf8.ValidString(e.Name) || strings.ContainsFunc(e.Name, unicode.IsControl) || strings.ContainsAny(e.Name, `/\`):
 		return "its name has characters that names of files may not have"
-	case e.Name == "." || e.Name == ".." || folded == ".git":
+	case e.Name == "." || e.Name == ".." || isGits(e.Name):
 		return "its name is not one of a file"
 	case twice:
 		return "its folder holds that name twice, or twice but for upper and lower case"

@@ -270,6 +270,12 @@ func invalid() []struct {
 		{82, "source with a glob", inSpec("source: tls/ca.crt", `source: "tls/*.crt"`)},
 		{82, "source that is not there", inSpec("source: tls/ca.crt", "source: tls/ca.crtt")},
 		{82, "source that is a folder", inSpec("source: tls/ca.crt", "source: tls")},
+		{97, "cluster's folder that is a drive", []edit{{file: "clusters/C:/cluster.yaml", new: "cluster: c\n"}}},
+		{97, "cluster's folder with a blank at its end", []edit{{file: "clusters/lab /cluster.yaml", new: "cluster: lab\n"}}},
+		{98, "cluster's folder in capitals", []edit{{file: "clusters/LAB/cluster.yaml", new: "cluster: LAB\n"}}},
+		{99, "cluster's folder with a composed letter", []edit{{file: "clusters/m\u00fcnchen/cluster.yaml", new: "cluster: m\u00fcnchen\n"}}},
+		{99, "cluster's folder with the same letter in two", []edit{{file: "clusters/mu\u0308nchen/cluster.yaml", new: "cluster: mu\u0308nchen\n"}}},
+		{99, "source with such a letter", inSpec("source: tls/ca.crt", "source: tls/c\u00e4.crt")},
 	}
 }
 
