@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/vaultfleet/reconciler/internal/inbound"
 )
 
 // served hears hooks on loopback until the test ends; end does it before.
@@ -189,7 +191,7 @@ func TestWhoHoldsAConnectionLosesIt(t *testing.T) {
 			go io.WriteString(mine, begin)
 			begun := time.Now()
 			_, _ = io.Copy(io.Discard, mine)
-			if held := time.Since(begun); held > requestTakes+time.Second {
+			if held := time.Since(begun); held > inbound.RequestTakes+time.Second {
 				t.Errorf("%s: held for %v", name, held)
 			}
 			mine.Close()

@@ -46,12 +46,13 @@ func mayImport() map[string][]string {
 		"internal/git/wire":    {"internal/outbound"},
 		"internal/git/gittest": {}, // for tests alone
 		"internal/admission":   {"internal/store/durable"},
-		"internal/hook":        {"internal/secret"},
+		"internal/hook":        {"internal/inbound", "internal/secret"},
 		"internal/health":      {},
 		"internal/sdnotify":    {},
 		"internal/release":     {"pkg/desired", "internal/lease/flock", "internal/store/durable", "internal/keyfile", "internal/outbound"},
 		"internal/keyfile":     {},
 		"internal/outbound":    {},
+		"internal/inbound":     {},
 		"internal/signature":   {"internal/keyfile"}, // of a commit's bytes, wherever they come from
 
 		"internal/store":         {"pkg/diff", "internal/lease/flock", "internal/store/durable"},
@@ -73,7 +74,7 @@ func mayImport() map[string][]string {
 		"internal/reviewed": {"internal/forge", "internal/signature"},
 		"internal/news":     {"internal/report", "pkg/diff"},
 		"internal/notify":   {"internal/forge", "internal/outbound", "internal/secret", "internal/lease/flock", "internal/store/durable"}, // its texts come finished
-		"internal/web":      {"internal/report", "internal/secret", "pkg/desired", "pkg/diff", "pkg/apply"},                               // in whose words it is told of problems, plans and steps
+		"internal/web":      {"internal/inbound", "internal/report", "internal/secret", "pkg/desired", "pkg/diff", "pkg/apply"},           // in whose words it is told of problems, plans and steps
 		"internal/metrics":  {"internal/loop", "pkg/actual", "pkg/diff", "pkg/apply"},
 
 		"internal/web/webtest": {"internal/web", "internal/report", "pkg/desired", "pkg/actual", "pkg/diff", "pkg/apply"}, // for tests alone
