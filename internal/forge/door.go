@@ -100,7 +100,7 @@ func (d *door) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, outbound.Plain(ctx, err, "give the file of its CA as `ca`")
 	}
 	defer answer.Body.Close()
-	content, err := readAll(answer.Body, heard)
+	content, err := outbound.ReadAll(answer.Body, maxAnswer, heard)
 	if err != nil {
 		return nil, outbound.Plain(ctx, err, "")
 	}
@@ -124,23 +124,6 @@ func (d *door) send(r *http.Request) (*http.Response, error) {
 		r.Header.Set("If-None-Match", known.etag)
 	}
 	return d.next.RoundTrip(r)
-}
-
-// readAll reads an answer that is not too large.
-func readAll(from io.Reader, heard func()) ([]byte, error) {
-	var all bytes.Buffer
-	for {
-		_, err := io.CopyN(&all, from, 64<<10)
-		heard()
-		switch {
-		case all.Len() > maxAnswer:
-			return nil, fmt.Errorf("its answer is larger than %d MiB", maxAnswer>>20)
-		case err == io.EOF:
-			return all.Bytes(), nil
-		case err != nil:
-			return nil, fmt.Errorf("its answer ends after %d bytes: %w", all.Len(), err)
-		}
-	}
 }
 
 // judge lets answers pass that say yes, and redirects, which the client may follow.

@@ -139,7 +139,7 @@ func (d *door) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, d.no(outbound.Plain(ctx, err, "add its CA to those of this machine"), true)
 	}
 	defer answer.Body.Close()
-	content, err := readReply(answer.Body, heard)
+	content, err := outbound.ReadAll(answer.Body, maxReply, heard)
 	if err != nil {
 		return nil, d.no(outbound.Plain(ctx, err, ""), true)
 	}
@@ -166,20 +166,4 @@ func saying(err error, answer *http.Response, content []byte) error {
 		return &RefusedError{said}
 	}
 	return said
-}
-
-func readReply(from io.Reader, heard func()) ([]byte, error) {
-	var all bytes.Buffer
-	for {
-		_, err := io.CopyN(&all, from, 16<<10)
-		heard()
-		switch {
-		case all.Len() > maxReply:
-			return nil, fmt.Errorf("its answer is larger than %d KiB", maxReply>>10)
-		case err == io.EOF:
-			return all.Bytes(), nil
-		case err != nil:
-			return nil, err
-		}
-	}
 }

@@ -10,11 +10,13 @@
 package outbound
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"time"
@@ -61,4 +63,26 @@ func Plain(ctx context.Context, err error, unknownCA string) error {
 		return fmt.Errorf("%w; %s", err, unknownCA)
 	}
 	return err
+}
+
+// ReadAll reads an answer of at most so many bytes, and says each time that more of it
+// was heard.
+func ReadAll(from io.Reader, most int, heard func()) ([]byte, error) {
+	size := fmt.Sprintf("%d KiB", most>>10)
+	if most%(1<<20) == 0 {
+		size = fmt.Sprintf("%d MiB", most>>20)
+	}
+	var all bytes.Buffer
+	for {
+		_, err := io.CopyN(&all, from, 16<<10)
+		heard()
+		switch {
+		case all.Len() > most:
+			return nil, fmt.Errorf("its answer is larger than %s", size)
+		case err == io.EOF:
+			return all.Bytes(), nil
+		case err != nil:
+			return nil, fmt.Errorf("its answer ends after %d bytes: %w", all.Len(), err)
+		}
+	}
 }
