@@ -186,7 +186,7 @@ func (p *pulls) run(ctx context.Context) {
 		wait, news := p.every, p.news
 		if err != nil {
 			wait = min(p.every<<min(failures, 10), max(p.every, longestReview))
-			if after, busy := review.Busy(err); busy {
+			if after, busy := forge.Busy(err); busy {
 				wait, news = max(wait, after), nil // it asked to be left alone
 			}
 			failures++

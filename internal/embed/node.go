@@ -43,7 +43,7 @@ type Node struct {
 
 	who     identity
 	shared  string // folder that all nodes of the fleet see
-	control string // where systemd's sockets are; their names begin so
+	notify  string // where services say how they are: the names of these sockets begin so
 	systemd *systemd
 	// confined: services see Root as the whole file system.
 	confined bool
@@ -53,8 +53,8 @@ type Node struct {
 	work sync.WaitGroup // everything that runs
 }
 
-func newNode(name, root, control, shared string, who identity) (*Node, error) {
-	n := &Node{Name: name, Root: root, control: control, shared: shared, who: who}
+func newNode(name, root, notify, shared string, who identity) (*Node, error) {
+	n := &Node{Name: name, Root: root, notify: notify, shared: shared, who: who}
 	n.ctx, n.off = context.WithCancel(context.Background())
 	n.systemd = newSystemd(n)
 	for _, dir := range []string{"shims", "etc/systemd/system", "run", "tmp", "usr/local/bin", "usr/local/libexec", "opt", "var/lib", "var/log", "proc/sys/kernel/random"} {

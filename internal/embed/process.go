@@ -88,7 +88,7 @@ func (s *service) begin(ctx context.Context, u unit) (*run, error) {
 // notifySocket is where the process says how it is.
 func (s *service) notifySocket() (string, *net.UnixConn, error) {
 	n := s.systemd.node
-	socket := n.control + "." + s.name
+	socket := n.notify + "." + s.name
 	if n.confined {
 		socket = n.path("/run/" + s.name + ".notify") // where it can be seen
 	}

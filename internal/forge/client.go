@@ -16,7 +16,7 @@ import (
 const (
 	maxPulls    = 500
 	maxComments = 2000
-	maxTexts    = 32 << 20 // bytes of all comments of one
+	maxTexts    = 32 << 20 // bytes of all comments of one, or of all issues
 	maxReviews  = 2000
 	maxTeams    = 1000
 	perPage     = 100
@@ -73,7 +73,7 @@ type said struct {
 type client struct {
 	dialect
 	maxBody  int // bytes of a comment
-	maxIssue int // bytes of an issue
+	maxIssue int // bytes of an issue, or of a pull request's own text
 
 	mu     sync.Mutex
 	login  string

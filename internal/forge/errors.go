@@ -122,3 +122,15 @@ func shown(text string) string {
 }
 
 func quoted(text string) string { return `"` + shown(text) + `"` }
+
+// Busy says that a forge asks to be left alone, and for how long where it says that.
+func Busy(err error) (after time.Duration, yes bool) {
+	said, ok := errors.AsType[interface {
+		error
+		RetryAfter() time.Duration
+	}](err)
+	if !ok {
+		return 0, false
+	}
+	return said.RetryAfter(), true
+}

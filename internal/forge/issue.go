@@ -57,8 +57,8 @@ func (i Issue) valid() (Issue, error) {
 	return i, nil
 }
 
-// maxIssue is how many bytes of an issue's text a forge takes. GitHub takes 65,536
-// characters, and says 200 to a longer one without taking it.
+// maxIssue is how many bytes a forge takes of the text of an issue or a pull request.
+// GitHub takes 65,536 characters, and says 200 to a longer one without taking it.
 func maxIssue(kind Kind) int {
 	if kind == GitHub {
 		return 65_536

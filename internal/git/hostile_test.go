@@ -64,9 +64,8 @@ func TestWhatAFleetRepoMayNotHoldIsNamed(t *testing.T) {
 // rawTree commits a tree of bytes that git itself would not write.
 func (u upstream) rawTree(raw string) string {
 	u.t.Helper()
-	tree := u.gitInput(raw, "hash-object", "-w", "--literally", "-t", "tree", "--stdin")
-	commit := u.git("commit-tree", "-m", "raw", tree)
-	u.git("update-ref", "refs/heads/main", commit)
+	commit := u.stamp(u.object("tree", raw))
+	u.point(commit)
 	return commit
 }
 

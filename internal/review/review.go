@@ -189,20 +189,8 @@ type PartialError struct{ Err error }
 func (e *PartialError) Error() string { return e.Err.Error() }
 func (e *PartialError) Unwrap() error { return e.Err }
 
-// Busy says that a forge asks to be left alone, and for how long where it says that.
-func Busy(err error) (after time.Duration, yes bool) {
-	said, ok := errors.AsType[interface {
-		error
-		RetryAfter() time.Duration
-	}](err)
-	if !ok {
-		return 0, false
-	}
-	return said.RetryAfter(), true
-}
-
 func isBusy(err error) bool {
-	_, yes := Busy(err)
+	_, yes := forge.Busy(err)
 	return yes
 }
 

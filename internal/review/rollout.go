@@ -176,7 +176,8 @@ func (r *Reviewer) pullsOf(ctx context.Context, me string, f *followed) error {
 	return nil
 }
 
-// rollout is how far a commit is, as the last turns saw it.
+// rollout notes by which commits this one was overtaken, and says how far it is, as the
+// last turns saw it.
 func (r *Reviewer) rollout(f *followed, fleet desired.Fleet) report.Rollout {
 	out := report.Rollout{Commit: f.Commit}
 	for _, name := range slices.Sorted(maps.Keys(f.Digests)) {

@@ -65,11 +65,8 @@ func (j *Judge) Verify(ctx context.Context, commit string, object []byte) error 
 	if errors.As(err, new(*RefusedError)) {
 		return err
 	}
-	if said, ok := errors.AsType[interface {
-		error
-		RetryAfter() time.Duration
-	}](err); ok {
-		j.busy, j.until = err, j.Now().Add(said.RetryAfter())
+	if after, busy := forge.Busy(err); busy {
+		j.busy, j.until = err, j.Now().Add(after)
 	}
 	return &SilentError{err}
 }
