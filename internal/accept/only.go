@@ -134,10 +134,6 @@ func plain(c desired.Cluster) []byte {
 	for i := range c.Unbuilt {
 		c.Unbuilt[i].Place = desired.Place{}
 	}
-	c.Waivers = slices.Clone(c.Waivers)
-	for i := range c.Waivers {
-		c.Waivers[i].Place = desired.Place{}
-	}
 	text, err := json.Marshal(c)
 	if err != nil {
 		panic("accept: a cluster is plain data: " + err.Error())

@@ -100,7 +100,7 @@ func NewDrift(source Source, clusters []Cluster, now, since time.Time) DriftDocu
 		d.add(c)
 	}
 	slices.SortStableFunc(d.Items, func(a, b DriftItem) int {
-		return cmp.Or(cmp.Compare(slices.Index(states(), a.State), slices.Index(states(), b.State)), worse(a.Severity, b.Severity))
+		return cmp.Or(cmp.Compare(slices.Index(states(), a.State), slices.Index(states(), b.State)), a.Severity.Compare(b.Severity))
 	})
 	s := &d.Summary
 	s.Gone = len(d.Gone)
@@ -125,10 +125,6 @@ const (
 	statePending = "pending"
 	stateWaived  = "waived"
 )
-
-func worse(a, b diff.Severity) int {
-	return cmp.Compare(slices.Index(diff.Severities(), a), slices.Index(diff.Severities(), b))
-}
 
 func (d *DriftDocument) add(c Cluster) {
 	s := &d.Summary
@@ -230,7 +226,7 @@ func heldUp(c Cluster, d diff.Drift) string {
 		}
 	}
 	for _, n := range c.Plan.Notes {
-		if on(n.Node) && n.Change.What == d.File && strings.HasPrefix(n.Why, "only observed") {
+		if on(n.Node) && n.Change.What == d.File && strings.HasPrefix(n.Why, diff.OnlyObserved) {
 			return n.Why + ": put it back by hand"
 		}
 	}
@@ -514,7 +510,7 @@ func (d DriftDocument) Only(ids []string) DriftDocument {
 func (d DriftDocument) Worst() diff.Severity {
 	worst := diff.SeverityLow
 	for _, i := range d.open() {
-		if i.Severity.Worse(worst) {
+		if i.Severity.Compare(worst) < 0 {
 			worst = i.Severity
 		}
 	}

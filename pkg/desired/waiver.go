@@ -15,7 +15,6 @@ type Waiver struct {
 	Reason string    // why
 	Owner  string    // who answers for it
 	Until  time.Time // the end of its last day, UTC
-	Place  Place
 }
 
 // counts says that the waiver has not expired.
@@ -60,7 +59,7 @@ func (b *builder) buildWaivers() {
 		}
 		b.draft.cluster.Waivers = append(b.draft.cluster.Waivers, Waiver{
 			Rule: item.str("rule"), Path: item.str("path"), Nodes: item.names("nodes"),
-			Reason: item.str("reason"), Owner: item.str("owner"), Until: day.AddDate(0, 0, 1), Place: item.place,
+			Reason: item.str("reason"), Owner: item.str("owner"), Until: day.AddDate(0, 0, 1),
 		})
 	}
 }

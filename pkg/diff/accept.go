@@ -68,12 +68,7 @@ func (d Drift) configKey() (key string, ok bool) {
 	if key, ok = strings.CutPrefix(d.Path, "config."); ok {
 		return key, key != "owner" && key != "mode"
 	}
-	for _, own := range []string{"storage.", "seal.", "listener."} {
-		if strings.HasPrefix(d.Path, own) {
-			return d.Path, true
-		}
-	}
-	return d.Path, d.Path == "api_addr" || d.Path == "cluster_addr"
+	return d.Path, ownKey(d.Path)
 }
 
 // ConfigKey is the key of vault.hcl that a row is of, as a node's Config has it, and

@@ -156,7 +156,7 @@ func (s *situation) contentDiffers(d difference, digest string) (found []differe
 		found = append(found, one)
 	}
 	if class == desired.ChangeNone {
-		d.want, d.have = "as rendered", "other bytes that say the same"
+		d.want, d.have = asRendered, "other bytes that say the same"
 		found = append(found, d)
 	}
 	return found
@@ -382,15 +382,16 @@ func pathOf(p desired.Put) string {
 
 // configKey is what the spec calls a key of vault.hcl.
 func configKey(key string) string {
-	for _, own := range []string{"storage.", "seal.", "listener."} {
-		if strings.HasPrefix(key, own) {
-			return key
-		}
-	}
-	if key == "api_addr" || key == "cluster_addr" {
+	if ownKey(key) {
 		return key
 	}
 	return "config." + key
+}
+
+// ownKey says that a key of vault.hcl has a name of its own in the spec.
+func ownKey(key string) bool {
+	own := func(prefix string) bool { return strings.HasPrefix(key, prefix) }
+	return key == "api_addr" || key == "cluster_addr" || slices.ContainsFunc([]string{"storage.", "seal.", "listener."}, own)
 }
 
 // cutMode cuts OWNER:GROUP:MODE into owner and mode.

@@ -44,9 +44,9 @@ func Severities() []Severity {
 	return []Severity{SeverityCritical, SeverityHigh, SeverityMedium, SeverityLow}
 }
 
-// Worse says that a severity is worse than another.
-func (s Severity) Worse(than Severity) bool {
-	return slices.Index(Severities(), s) < slices.Index(Severities(), than)
+// Compare orders severities, the worst first.
+func (s Severity) Compare(other Severity) int {
+	return cmp.Compare(slices.Index(Severities(), s), slices.Index(Severities(), other))
 }
 
 // Drift is one difference: what it is, what it is instead, and on which nodes. The
@@ -154,7 +154,7 @@ func (s *situation) grouped(found []difference, pending func(difference) bool) [
 		}
 	}
 	slices.SortStableFunc(rows, func(a, b Drift) int {
-		return cmp.Or(cmp.Compare(slices.Index(Severities(), a.Severity), slices.Index(Severities(), b.Severity)), cmp.Compare(a.Path, b.Path), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(a.Severity.Compare(b.Severity), cmp.Compare(a.Path, b.Path), cmp.Compare(a.ID, b.ID))
 	})
 	return rows
 }
@@ -170,6 +170,9 @@ func line(p desired.Place) string {
 
 // eachItsOwn stands for what every node is to have otherwise.
 const eachItsOwn = "(each its own)"
+
+// asRendered stands for a configuration that says what the spec says, in other bytes.
+const asRendered = "as rendered"
 
 // idOf names a difference by what it is, and not by when or where: it keeps its name
 // through restarts, as it spreads, and whatever the others are.

@@ -155,13 +155,16 @@ func concernOf(role desired.Role) desired.Concern {
 	return desired.ConcernFiles
 }
 
+// OnlyObserved begins the reason of a note on what the spec does not let us write.
+const OnlyObserved = "only observed: "
+
 // manages says that the spec lets us write this concern; where it does not, the
 // difference is only noted.
 func (s *situation) manages(node string, concern desired.Concern, what, from, to string) bool {
 	if s.want.Manages(concern) {
 		return true
 	}
-	s.note(node, EffectNone, Change{what, short(from), short(to)}, "only observed: "+string(concern)+" is not in manage")
+	s.note(node, EffectNone, Change{what, short(from), short(to)}, OnlyObserved+string(concern)+" is not in manage")
 	return false
 }
 

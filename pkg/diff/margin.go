@@ -24,7 +24,7 @@ func MarginOf(want desired.Cluster, have []actual.Node, m Memory) (Margin, bool)
 	if !m.Known || !born || want.Storage.Kind != "raft" {
 		return Margin{}, false
 	}
-	v := newView(Facts(want, have, m))
+	v := viewOf(want, have, m)
 	voters := electorateOf(v, m, want)
 	return Margin{Voters: voters.size(), Serving: len(voters.serving(v)), Quorum: voters.quorum()}, true
 }

@@ -194,8 +194,8 @@ func (p Plan) Empty() bool {
 	return len(p.Waves) == 0 && len(p.Blocks) == 0 && len(p.Waits) == 0 && len(p.Unseen) == 0
 }
 
-// Fingerprint is what an approval or a saved plan is bound to: the steps, not
-// the order and not the words.
+// Fingerprint is what a saved plan is bound to, and what tells two plans apart: the
+// steps, not the order and not the words.
 func (p Plan) Fingerprint() string {
 	var ids []string
 	for _, w := range p.Waves {

@@ -106,7 +106,7 @@ func TestNoWaveBreaksQuorum(t *testing.T) {
 		s := anyScene(t)
 		m := Remember(s.memory, s.want, s.have, s.now)
 		plan := Cluster(s.want, s.have, m, s.now)
-		v := newView(Facts(s.want, s.have, m))
+		v := viewOf(s.want, s.have, m)
 		sim := newSituation(s.want, s.have, m, s.now)
 		for i, wave := range plan.Waves {
 			voters := electorateOf(v, m, s.want)

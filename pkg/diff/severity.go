@@ -29,9 +29,9 @@ func severityOf(d difference) Severity {
 		return SeverityCritical
 	case under("vault", "raft.peers[", "service."):
 		return SeverityHigh
-	case d.path == "config" && d.kind != DriftLatent && d.want != "as rendered": // it is gone, or is no configuration
+	case d.path == "config" && d.kind != DriftLatent && d.want != asRendered: // it is gone, or is no configuration
 		return SeverityHigh
-	case d.path == "config" && d.want == "as rendered", under("config_folder["):
+	case d.path == "config" && d.want == asRendered, under("config_folder["):
 		return SeverityLow
 	}
 	return SeverityMedium
