@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -152,11 +151,8 @@ func liftOf(held *admission.HeldError) string {
 	if held.Rewind {
 		return fmt.Sprintf("push the branch forward from where it was; or, if this is meant: reconciler approve-rewind %.12s --reason WHY", held.Newest)
 	}
-	if hinted, ok := errors.AsType[interface {
-		error
-		Hint() string
-	}](held.Err); ok {
-		return hinted.Hint()
+	if hint := hintOf(held.Err); hint != "" {
+		return hint
 	}
 	return "put a commit on the branch that is signed by somebody who may, and leave out those that are not"
 }

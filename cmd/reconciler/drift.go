@@ -48,7 +48,7 @@ func (a *app) drift(ctx context.Context, f driftFlags) error {
 	if f.since < 0 || f.since > diff.KeepsGone {
 		return usage("write how far back to tell, as --since 168h, at most 336h", "--since cannot be %v", f.since)
 	}
-	asked, err := asked(planFlags{failOn: f.failOn})
+	asked, err := asked(planFlags{detailed: f.detailed, failOn: f.failOn})
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func (a *app) showDrift(l looked, f driftFlags, asked report.Asked) error {
 		since = l.now.Add(-f.since)
 	}
 	d := report.NewDrift(l.source, clusters, l.now, since)
-	d = d.Ended(report.Worst(d.Codes(report.Asked{Detailed: f.detailed, Unobserved: asked.Unobserved})...))
+	d = d.Ended(report.Worst(d.Codes(asked)...))
 	var err error
 	switch a.output {
 	case "json":

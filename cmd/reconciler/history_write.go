@@ -1,12 +1,10 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/vaultfleet/reconciler/internal/daemon"
 	"github.com/vaultfleet/reconciler/internal/history"
-	"github.com/vaultfleet/reconciler/internal/loop"
 )
 
 // writes opens the history of a state folder to write it. A command says on stderr
@@ -39,21 +37,8 @@ func (r *running) writes(h host) *history.History {
 
 func (h host) writes(tell func(err error, hint string)) *history.History {
 	return history.Open(h.settings.State, history.Options{Keep: h.settings.History.Keep, Tell: func(err error) {
-		var hinted interface{ Hint() string }
-		if errors.As(err, &hinted) {
-			tell(err, hinted.Hint())
-		} else {
-			tell(err, "")
-		}
+		tell(err, hintOf(err))
 	}})
-}
-
-// also has a turn heard by one more.
-func also(one, other func(loop.Turned)) func(loop.Turned) {
-	return func(t loop.Turned) {
-		one(t)
-		other(t)
-	}
 }
 
 // fleetOf names a fleet to the history.

@@ -134,12 +134,11 @@ func (f *following) ports(with daemon.Ports) daemon.Ports {
 	with.Wait = daemon.Wait
 	with.News = f.news
 	with.Polled = f.polled
-	told := also(with.Seen, f.history.Of(f.only.Words()))
+	seen, past := with.Seen, f.history.Of(f.only.Words())
 	with.Seen = func(t loop.Turned) {
-		told(t)
-		if f.answers != nil {
-			f.answers.saw(t)
-		}
+		seen(t)
+		past(t)
+		f.answers.saw(t)
 		f.tells.saw(t)
 	}
 	return with

@@ -91,9 +91,8 @@ func exitCode(err error, stderr io.Writer) int {
 	if !isCoded || coded.err != nil {
 		fmt.Fprintf(stderr, "reconciler: error: %v\n", err)
 	}
-	var hinted interface{ Hint() string }
-	if errors.As(err, &hinted) && hinted.Hint() != "" {
-		fmt.Fprintf(stderr, "reconciler: hint: %s\n", hinted.Hint())
+	if hint := hintOf(err); hint != "" {
+		fmt.Fprintf(stderr, "reconciler: hint: %s\n", hint)
 	}
 	switch {
 	case isCoded:
@@ -102,6 +101,15 @@ func exitCode(err error, stderr io.Writer) int {
 		return exitInterrupted
 	}
 	return exitFailed
+}
+
+// hintOf is the way out that an error names; "" where it names none.
+func hintOf(err error) string {
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) {
+		return hinted.Hint()
+	}
+	return ""
 }
 
 // exitError ends the program with a code of its own. Without err nothing is

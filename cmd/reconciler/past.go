@@ -21,7 +21,7 @@ func (p shownPast) Recent(ctx context.Context, a web.Asked) ([]web.Event, string
 		return nil, "", err
 	}
 	defer r.Close()
-	// Names of clusters hold nothing that means something to a glob.
+	// What the address says is a glob here: it shows nothing that the pages do not.
 	found, older, err := r.Recent(ctx, history.Filter{Cluster: a.Cluster, Before: a.Before, Limit: a.Limit})
 	var events []web.Event
 	for _, e := range found {
@@ -42,7 +42,7 @@ func (p shownPast) Show(ctx context.Context, id string) (web.Shown, error) {
 	}
 	shown := web.Shown{Event: shownEvent(e), Plan: plan, Size: e.Size}
 	for _, s := range steps {
-		shown.Steps = append(shown.Steps, web.StepDone(s))
+		shown.Steps = append(shown.Steps, web.StepDone{StepDone: s})
 	}
 	return shown, nil
 }

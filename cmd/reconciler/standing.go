@@ -133,11 +133,8 @@ func (s *standing) readAgain(ctx context.Context) {
 	}
 	for _, err := range wrong {
 		attrs := []any{daemon.KeyError, err}
-		if hinted, ok := errors.AsType[interface {
-			error
-			Hint() string
-		}](err); ok && hinted.Hint() != "" {
-			attrs = append(attrs, "hint", hinted.Hint())
+		if hint := hintOf(err); hint != "" {
+			attrs = append(attrs, "hint", hint)
 		}
 		log.Error("wrong in reconciler.yaml", attrs...)
 	}

@@ -5,5 +5,4 @@
 // either is found out, nor what a fleet is: it is given words.
 //
 //	h := health.New(health.Ports{Late: late, Waiting: waiting})
-//	err = hook.Serve(ctx, listener, h)
 package health

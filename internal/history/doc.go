@@ -16,6 +16,6 @@
 //	seen := past.Of("ssh://git@git.internal/acme/fleet.git, branch main")
 //	seen(turned)
 //
-//	reader, err := history.Read(state)
-//	events, err := reader.Recent(ctx, history.Filter{Cluster: "prod-*", Limit: 50})
+//	reader, err := history.Read(ctx, state)
+//	events, before, err := reader.Recent(ctx, history.Filter{Cluster: "prod-*", Limit: 50})
 package history

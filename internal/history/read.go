@@ -266,7 +266,7 @@ func (r *Reader) places(ctx context.Context, f Filter) ([]int64, error) {
 }
 
 func matches(glob, name string) bool {
-	ok, _ := path.Match(cmp.Or(glob, "*"), name) // the glob was checked with the flags
+	ok, _ := path.Match(glob, name) // one that is none, as an address may hold, matches nothing
 	return ok || glob == ""
 }
 

@@ -79,11 +79,13 @@ func recorded(fleet string, t loop.Turned) record {
 		r.put(whatNode+n.Name, classOf(n))
 	}
 	for _, l := range t.Memory.Leaves {
-		r.put(whatLeave+string(l.Kind)+" "+l.Node, leave{Leave: l})
+		r.put(leaveKey(l), leave{Leave: l})
 	}
 	r.add()
 	return r
 }
+
+func leaveKey(l diff.Leave) string { return whatLeave + string(l.Kind) + " " + l.Node }
 
 func (r *record) put(what string, value any) {
 	b, _ := json.Marshal(value) // plain data always marshals

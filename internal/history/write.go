@@ -223,8 +223,12 @@ func (w *page) vanished(r record, what string, last mark) {
 // not bring it back.
 func (w *page) goneAt(cluster string, l diff.Leave, at time.Time) {
 	l.At = at
-	b, _ := json.Marshal(leave{Leave: l, Gone: true}) // plain data always marshals
-	w.mark(cluster, whatLeave+string(l.Kind)+" "+l.Node, string(b), at)
+	w.markLeave(cluster, leave{Leave: l, Gone: true})
+}
+
+func (w *page) markLeave(cluster string, l leave) {
+	b, _ := json.Marshal(l) // plain data always marshals
+	w.mark(cluster, leaveKey(l.Leave), string(b), l.At)
 }
 
 // said writes a person's word before any turn has heard it.
@@ -234,8 +238,7 @@ func (w *page) said(x said) {
 		w.goneAt(x.cluster, x.leave, x.leave.At)
 		return
 	}
-	b, _ := json.Marshal(leave{Leave: x.leave}) // plain data always marshals
-	w.mark(x.cluster, whatLeave+string(x.leave.Kind)+" "+x.leave.Node, string(b), x.leave.At)
+	w.markLeave(x.cluster, leave{Leave: x.leave})
 }
 
 func worded(verb report.Verb, l diff.Leave) report.Event {
@@ -322,8 +325,10 @@ func (w *page) event(fleet, cluster string, e report.Event) int64 {
 	detail, _ := json.Marshal(e.EventDetail) // plain data always marshals
 	at, of := e.At.UnixMilli(), w.place(fleet, cluster, "")
 	id := w.exec("INSERT INTO event (at, place, kind, revision, outcome, detail) VALUES (?, ?, ?, ?, ?, ?)", at, of, e.Kind, e.Commit, e.Outcome, string(detail))
-	for _, node := range append(e.Nodes, "") {
-		w.exec("INSERT INTO touched (place, at, event) VALUES (?, ?, ?)", w.place(fleet, cluster, node), at, id)
+	touches := func(place int64) { w.exec("INSERT INTO touched (place, at, event) VALUES (?, ?, ?)", place, at, id) }
+	touches(of)
+	for _, node := range e.Nodes {
+		touches(w.place(fleet, cluster, node))
 	}
 	return id
 }

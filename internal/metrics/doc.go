@@ -7,7 +7,7 @@
 //
 //	m := metrics.New(metrics.Ports{Version: version, Late: late, Log: log})
 //	m.Keep([]string{"fleet@main"})
-//	m.Follow("fleet@main", metrics.Following{Clusters: []string{"prod-eu"}})
+//	m.Follow("fleet@main", metrics.Following{Clusters: map[string]bool{"prod-eu": false}})
 //	m.Turned(turned)
 //	http.Handle(metrics.Path, m.Handler())
 package metrics

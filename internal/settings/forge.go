@@ -1,7 +1,6 @@
 package settings
 
 import (
-	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -137,8 +136,7 @@ func (r *reader) forgeURL(n *yaml.Node, to *string) {
 		r.at(n, "write it as https://HOST", "fleets[].forge.url is not the URL of a forge")
 		return
 	}
-	address, err := netip.ParseAddr(u.Hostname())
-	if u.Scheme != "https" && (u.Scheme != "http" || err != nil || !address.IsLoopback()) {
+	if u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())) {
 		r.at(n, "use https", "fleets[].forge.url %q: whoever is on the way could read the token", s)
 		return
 	}

@@ -54,20 +54,7 @@ type Shown struct {
 }
 
 // StepDone is one step of a wave, as it was done.
-type StepDone struct {
-	Op       string
-	Step     string
-	Node     string
-	Action   diff.Action
-	Effect   diff.Effect
-	Cause    diff.Cause
-	Why      string
-	Changes  []diff.Change
-	Outcome  diff.Outcome
-	Evidence string
-	Started  time.Time
-	Ended    time.Time
-}
+type StepDone struct{ report.StepDone }
 
 // Took is how long it took.
 func (s StepDone) Took() string { return s.Ended.Sub(s.Started).Round(time.Second).String() }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/vaultfleet/reconciler/internal/report"
 	"github.com/vaultfleet/reconciler/internal/web"
 	"github.com/vaultfleet/reconciler/pkg/diff"
 )
@@ -18,6 +19,6 @@ func (h hostile) Recent(context.Context, web.Asked) ([]web.Event, string, error)
 func (h hostile) Show(context.Context, string) (web.Shown, error) {
 	evil := h.Words
 	plan := diff.Plan{Waves: []diff.Wave{{{Node: evil, Action: diff.Action(evil), Why: evil, Changes: []diff.Change{{What: evil, From: evil, To: evil}}}}}, Blocks: []diff.Block{{Detail: evil, Lift: evil}}}
-	return web.Shown{Event: h.Event, Plan: &plan, Steps: []web.StepDone{{Op: evil, Node: evil, Action: diff.Action(evil), Why: evil, Evidence: evil,
-		Changes: plan.Waves[0][0].Changes, Started: time.Time{}, Ended: time.Time{}}}}, nil
+	return web.Shown{Event: h.Event, Plan: &plan, Steps: []web.StepDone{{StepDone: report.StepDone{Op: evil, Node: evil, Action: diff.Action(evil), Why: evil, Evidence: evil,
+		Changes: plan.Waves[0][0].Changes, Started: time.Time{}, Ended: time.Time{}}}}}, nil
 }

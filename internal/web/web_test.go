@@ -158,8 +158,8 @@ func TestTheWorstComesFirst(t *testing.T) {
 	last := -1
 	for _, id := range []string{"c-prod-ap", "c-dev", "c-stage-eu", "c-prod-us", "c-prod-eu", "c-prod-ca", "c-stage-us"} {
 		at := strings.Index(page, `id="`+id+`"`)
-		if at < last {
-			t.Errorf("%s is before what is worse", id)
+		if at <= last {
+			t.Errorf("%s is not there, or before what is worse", id)
 		}
 		last = at
 	}

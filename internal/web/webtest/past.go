@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/vaultfleet/reconciler/internal/report"
 	"github.com/vaultfleet/reconciler/internal/web"
 	"github.com/vaultfleet/reconciler/pkg/diff"
 )
@@ -73,8 +74,8 @@ func (p Past) Show(_ context.Context, id string) (web.Shown, error) {
 		s.Plan, s.Size = &plan, 3
 	case "wave":
 		restart := plan.Waves[1][0]
-		s.Steps = []web.StepDone{{Op: "op-41", Step: restart.ID, Node: restart.Node, Action: restart.Action, Effect: restart.Effect, Cause: restart.Cause, Changes: restart.Changes,
-			Outcome: diff.OutcomeFailed, Evidence: "done on the node, but api of prod-eu-2 is silent and not up", Started: s.At.Add(-41 * time.Second), Ended: s.At}}
+		s.Steps = []web.StepDone{{StepDone: report.StepDone{Op: "op-41", Step: restart.ID, Node: restart.Node, Action: restart.Action, Effect: restart.Effect, Cause: restart.Cause, Changes: restart.Changes,
+			Outcome: diff.OutcomeFailed, Evidence: "done on the node, but api of prod-eu-2 is silent and not up", Started: s.At.Add(-41 * time.Second), Ended: s.At}}}
 	}
 	return s, nil
 }
