@@ -100,7 +100,7 @@ func NewDrift(source Source, clusters []Cluster, now, since time.Time) DriftDocu
 		d.add(c)
 	}
 	slices.SortStableFunc(d.Items, func(a, b DriftItem) int {
-		return cmp.Or(cmp.Compare(slices.Index(states(), a.State), slices.Index(states(), b.State)), a.Severity.Compare(b.Severity))
+		return cmp.Or(cmp.Compare(place(a.State), place(b.State)), a.Severity.Compare(b.Severity))
 	})
 	s := &d.Summary
 	s.Gone = len(d.Gone)
@@ -115,9 +115,11 @@ func NewDrift(source Source, clusters []Cluster, now, since time.Time) DriftDocu
 	return d
 }
 
-// states are those of an item, in the order in which they are told; new ones and those
-// that are open stand together.
-func states() []string { return []string{stateOpen, statePending, stateWaived} }
+// place is where an item of a state is told; new ones and those that are open stand
+// together.
+func place(state string) int {
+	return slices.Index([]string{statePending, stateWaived}, state)
+}
 
 const (
 	stateNew     = "new"

@@ -55,6 +55,25 @@ func TestADriftReportSaysWhoWantsItAndWhoDidIt(t *testing.T) {
 	}
 }
 
+// What is new is not before what is worse.
+func TestTheWorstDriftIsToldFirst(t *testing.T) {
+	row := func(id string, s diff.Severity, sure time.Time) diff.Drift {
+		d := aDrift()
+		d.ID, d.Severity, d.Sure = id, s, sure
+		return d
+	}
+	pending := row("pending", diff.SeverityCritical, time.Time{})
+	pending.Pending = true
+	d := NewDrift(Source{}, []Cluster{differing(row("new-low", diff.SeverityLow, time.Time{}), pending, row("open-critical", diff.SeverityCritical, noon), row("new-high", diff.SeverityHigh, time.Time{}))}, noon, time.Time{})
+	var ids []string
+	for _, i := range d.Items {
+		ids = append(ids, i.ID)
+	}
+	if want := []string{"open-critical", "new-high", "new-low", "pending"}; !slices.Equal(ids, want) {
+		t.Errorf("%v, and not %v", ids, want)
+	}
+}
+
 // What is not put back now is not said to be.
 func TestARemedyIsWhatBecomesOfIt(t *testing.T) {
 	reload := diff.Step{ID: "x", Node: "eu-2", Action: diff.ActionReload, Effect: diff.EffectReload, Puts: []diff.Put{{Path: "/etc/vault.d/vault.hcl"}}}

@@ -32,7 +32,7 @@ func (s *situation) heals(step Step) bool {
 		if times < fightTimes {
 			continue
 		}
-		s.block(step.Node, ReasonFight, e.Path+" on "+step.Node+" was put back "+count(times-1)+" within a week and is another again"+s.lastWriter(step.Node, e.File),
+		s.block(step.Node, ReasonFight, e.Path+" on "+step.Node+" is another again: within a week it drifted "+count(times)+", here or on another node"+s.lastWriter(step.Node, e.File),
 			"find who changes it, and commit what is right or stop them; then reconciler resume "+s.want.Name+" --node "+step.Node)
 		return false
 	}
