@@ -380,7 +380,7 @@ func lasting(d time.Duration) string {
 	case d >= 2*time.Minute:
 		return fmt.Sprintf("%d minutes", int(d.Minutes()))
 	}
-	return fmt.Sprintf("%d seconds", int(d.Seconds()))
+	return count(int(d.Seconds()), "second")
 }
 
 // blindSpot is the same trouble on many nodes of a cluster.
