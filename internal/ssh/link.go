@@ -61,7 +61,7 @@ func newLink(conn ssh.Conn, channels <-chan ssh.NewChannel, requests <-chan *ssh
 		opening: make(chan struct{}, maxOpening), done: make(chan struct{}),
 	}
 	go l.serve(channels, requests)
-	go l.keepalive()
+	time.AfterFunc(keepaliveInterval, l.keepalive)
 	return l
 }
 
@@ -88,20 +88,15 @@ func (l *link) serve(channels <-chan ssh.NewChannel, requests <-chan *ssh.Reques
 }
 
 // keepalive notices a peer that is gone without a word. The question itself
-// may block for ever, so its deadline is a timer that cuts the wire.
+// may block for ever, so its deadline is a timer that cuts the wire. It is called
+// by a timer and sets the next: a goroutine that waits would cost each idle
+// connection a stack.
 func (l *link) keepalive() {
-	ticker := time.NewTicker(keepaliveInterval)
-	defer ticker.Stop()
-	const patience = keepaliveInterval * keepaliveMisses
-	for {
-		select {
-		case <-l.done:
-			return
-		case <-ticker.C:
-		}
-		if time.Since(time.Unix(0, l.wire.heard.Load())) < keepaliveInterval {
-			continue
-		}
+	if l.dead() {
+		return
+	}
+	if time.Since(time.Unix(0, l.wire.heard.Load())) >= keepaliveInterval {
+		const patience = keepaliveInterval * keepaliveMisses
 		deadline := time.AfterFunc(patience, func() { l.kill(fmt.Errorf("no answer to keepalives for %v", patience)) })
 		_, _, err := l.conn.SendRequest("keepalive@openssh.com", true, nil)
 		deadline.Stop()
@@ -110,6 +105,7 @@ func (l *link) keepalive() {
 		}
 		l.wire.trips.Add(1)
 	}
+	time.AfterFunc(keepaliveInterval, l.keepalive)
 }
 
 // kill cuts the wire: the only thing that ends every wait on it, whatever the
