@@ -12,6 +12,7 @@ import (
 	"github.com/vaultfleet/reconciler/internal/notify"
 	"github.com/vaultfleet/reconciler/internal/report"
 	"github.com/vaultfleet/reconciler/internal/settings"
+	"github.com/vaultfleet/reconciler/internal/web"
 )
 
 // drifting tells people what drifts in one fleet: what is news at once, and all that is
@@ -20,6 +21,7 @@ type drifting struct {
 	desk    *news.Desk
 	reports []settings.DriftReport
 	of      string // which of the fleets that are followed
+	page    web.Address
 	put     func(sinks []string, m notify.Message) error
 	log     *slog.Logger
 }
@@ -29,7 +31,7 @@ func (f *following) telling() *drifting {
 	if len(f.settings.DriftReports) == 0 {
 		return nil
 	}
-	return &drifting{desk: news.NewDesk(), reports: f.settings.DriftReports, of: f.only.Words(), log: f.log,
+	return &drifting{desk: news.NewDesk(), reports: f.settings.DriftReports, of: f.only.Words(), page: web.Address(f.settings.HTTP.URL), log: f.log,
 		put: func(sinks []string, m notify.Message) error { return f.post.Put(sinks, m) }}
 }
 
@@ -114,7 +116,7 @@ func (d *drifting) send(r settings.DriftReport, item news.Item) {
 	all, _ := d.desk.Open(nil, time.Now())
 	m := notify.Message{Key: d.of + " " + item.Key, Kind: notify.Kind(item.Kind), Severity: notify.Severity(item.Severity),
 		Fleet: item.Report.Source.Fleet, Source: d.of, Title: item.Title, Text: item.Text(), Markdown: item.Markdown(), HTML: item.HTML(), JSON: item.JSON(),
-		Page: news.Item{Report: all}.Markdown(), Clear: all.Summary.Status == report.InSync}
+		Page: news.Item{Report: all}.Markdown(), Link: d.page.Drift(item.Clusters...), Clear: all.Summary.Status == report.InSync}
 	if err := d.put(r.Sinks, m); err != nil {
 		d.log.Error("news of drift do not reach everybody", "title", item.Title, daemon.KeyError, err)
 	}

@@ -64,7 +64,7 @@ func TestPeopleAreToldOfDrift(t *testing.T) {
 		}
 		box := &letters{}
 		var log syncedText
-		d := &drifting{desk: news.NewDesk(), of: "fleet", put: box.put, log: slog.New(slog.NewTextHandler(&log, nil)), reports: []settings.DriftReport{
+		d := &drifting{desk: news.NewDesk(), of: "fleet", page: "https://vaults.example.com", put: box.put, log: slog.New(slog.NewTextHandler(&log, nil)), reports: []settings.DriftReport{
 			{Schedule: daily, Sinks: []string{"ops"}},
 			{Schedule: daily, Clusters: []string{"lab*"}, Sinks: []string{"chat"}},
 		}}
@@ -82,7 +82,7 @@ func TestPeopleAreToldOfDrift(t *testing.T) {
 		if want := []string{"ops: new: acme/prod: 1 drift, high"}; !slices.Equal(sent, want) {
 			t.Fatalf("at once: %q", sent)
 		}
-		if m := all[0]; m.Page == "" || m.Clear || !strings.Contains(m.Text, "service.enabled changed: disabled, not enabled") || !strings.Contains(string(m.JSON), `"D-1"`) || m.Source != "fleet" {
+		if m := all[0]; m.Page == "" || m.Clear || !strings.Contains(m.Text, "service.enabled changed: disabled, not enabled") || !strings.Contains(string(m.JSON), `"D-1"`) || m.Source != "fleet" || m.Link != "https://vaults.example.com/clusters/prod#drift" {
 			t.Errorf("%+v", m)
 		}
 		time.Sleep(readyEvery + time.Second)
@@ -91,7 +91,7 @@ func TestPeopleAreToldOfDrift(t *testing.T) {
 			t.Fatalf("what was due while nobody was there: %q", sent)
 		}
 		time.Sleep(24 * time.Hour)
-		if sent, all = box.came(); len(sent) != 3 || sent[2] != missed[1] || all[2].Key == all[1].Key {
+		if sent, all = box.came(); len(sent) != 3 || all[2].Link != "https://vaults.example.com/drift" || sent[2] != missed[1] || all[2].Key == all[1].Key {
 			t.Errorf("the next day: %q", sent)
 		}
 		box.mu.Lock()

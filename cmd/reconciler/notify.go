@@ -13,6 +13,7 @@ import (
 
 	"github.com/vaultfleet/reconciler/internal/notify"
 	"github.com/vaultfleet/reconciler/internal/settings"
+	"github.com/vaultfleet/reconciler/internal/web"
 )
 
 func newNotify(a *app) *cobra.Command {
@@ -60,7 +61,7 @@ func (a *app) testSink(ctx context.Context, name string) error {
 	default:
 		sink, err := sinkOf(h, s)
 		if err == nil {
-			err = sink.Send(ctx, testMessage(name, began))
+			err = sink.Send(ctx, testMessage(name, h.settings.HTTP, began))
 		}
 		wrong = append(wrong, err)
 	}
@@ -80,7 +81,7 @@ func noSuchSink(s settings.Settings, name string) error {
 }
 
 // testMessage is another one each time: none of them is taken for a repetition.
-func testMessage(name string, now time.Time) notify.Message {
+func testMessage(name string, at settings.HTTP, now time.Time) notify.Message {
 	where, err := os.Hostname()
 	if err != nil {
 		where = "this machine"
@@ -89,7 +90,7 @@ func testMessage(name string, now time.Time) notify.Message {
 		Key: "notify test " + name + " " + now.UTC().Format(time.RFC3339Nano), At: now, Kind: notify.Digest, Severity: notify.Low,
 		Fleet: "test", Title: "reconciler: a test message",
 		Text: fmt.Sprintf("Nothing is wrong. `reconciler notify test %s` was called on %s.\n", name, where),
-		JSON: json.RawMessage(`{"schema":"reconciler/test","formatVersion":"1.0"}`),
+		Link: web.Address(at.URL).Fleet(), JSON: json.RawMessage(`{"schema":"reconciler/test","formatVersion":"1.0"}`),
 	}
 }
 
@@ -106,7 +107,7 @@ func (a *app) testIssues(ctx context.Context, h host, now time.Time) (wrong []er
 			continue
 		}
 		sink := notify.NewIssue(func(string) (notify.Tracker, bool) { return tracker, true })
-		m := testMessage("forge_issue", now)
+		m := testMessage("forge_issue", h.settings.HTTP, now)
 		m.Source = "test of " + f.Words()
 		m.Kind = notify.New
 		err := sink.Send(ctx, m)

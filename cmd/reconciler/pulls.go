@@ -22,6 +22,7 @@ import (
 	"github.com/vaultfleet/reconciler/internal/secret"
 	"github.com/vaultfleet/reconciler/internal/settings"
 	"github.com/vaultfleet/reconciler/internal/store"
+	"github.com/vaultfleet/reconciler/internal/web"
 	"github.com/vaultfleet/reconciler/pkg/desired"
 	"github.com/vaultfleet/reconciler/pkg/diff"
 )
@@ -80,6 +81,7 @@ func (f *following) answering() (*pulls, error) {
 		Compared: func(o review.Outcome) { f.metrics.Proposal(string(o)) },
 	}, review.Options{
 		Branch: f.only.Branch, Identity: f.only.Path + " " + strings.Join(f.only.Clusters, " ") + " " + f.cluster, Suffix: suffix, Forks: at.Forks,
+		Page:      web.Address(f.settings.HTTP.URL).Fleet(),
 		Keeps:     func(cluster string) bool { return f.only.Keeps(cluster) && f.matches(cluster) },
 		Operators: at.OperatorsOf,
 		File:      filepath.Join(f.dir, "followed"),

@@ -31,6 +31,7 @@ type forgery struct {
 	pulls    map[int]*forge.Pull
 	comments map[int][]forge.Comment
 	statuses map[string]string // "COMMIT CONTEXT" → "STATE WORDS"
+	leads    map[string]string // "COMMIT CONTEXT" → where its status leads
 	react    map[int64]forge.Reaction
 	queue    []string // commits
 	writers  []string
@@ -55,7 +56,7 @@ type forgery struct {
 }
 
 func newForgery(t *testing.T) *forgery {
-	f := &forgery{pulls: map[int]*forge.Pull{}, comments: map[int][]forge.Comment{}, statuses: map[string]string{}, react: map[int64]forge.Reaction{},
+	f := &forgery{pulls: map[int]*forge.Pull{}, comments: map[int][]forge.Comment{}, statuses: map[string]string{}, leads: map[string]string{}, react: map[int64]forge.Reaction{},
 		trees: map[string]fstest.MapFS{}, seen: map[string]Seen{}, now: noon, writers: []string{"alice", "mallory"}, team: []string{"alice"}, file: filepath.Join(t.TempDir(), "followed")}
 	f.commit = hash("base")
 	f.trees[f.commit] = example(t)
@@ -231,6 +232,7 @@ func (f *forgery) SetStatus(_ context.Context, commit string, s forge.Status) er
 		return forge.ErrNotFound
 	}
 	f.statuses[commit+" "+s.Context] = string(s.State) + " " + s.Description
+	f.leads[commit+" "+s.Context] = s.URL
 	return f.err
 }
 
@@ -289,7 +291,7 @@ func (f *forgery) reviewer() *Reviewer {
 			return nil
 		},
 		Now: func() time.Time { return f.now },
-	}, Options{Branch: "main", Identity: "fleet .", Operators: func(string) []string { return []string{"acme/vault-ops"} }, File: f.file}, slog.New(slog.NewTextHandler(&f.log, nil)))
+	}, Options{Branch: "main", Page: "https://vaults.example.com/", Identity: "fleet .", Operators: func(string) []string { return []string{"acme/vault-ops"} }, File: f.file}, slog.New(slog.NewTextHandler(&f.log, nil)))
 }
 
 // turn takes one, and wants no trouble.

@@ -77,6 +77,7 @@ type Options struct {
 	Branch   string // they are to be merged into it
 	Identity string // of the fleet and of the clusters that are kept, for the marker
 	Suffix   string // of the contexts of statuses, where a repo has several fleets
+	Page     string // address where a rollout is shown as it goes; empty: there is none
 	Forks    bool   // plan those from forks too
 	Keeps    func(cluster string) bool
 	// Operators are whose comments may resume a cluster.

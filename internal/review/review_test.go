@@ -490,6 +490,7 @@ func TestTheCommentFollowsTheRollout(t *testing.T) {
 	turn(t, r)
 	has(t, f.one(t, 7), "⏳", "waiting in 1 of 1 cluster", "The plan as it was merged", "log_level")
 	has(t, f.statuses[merged+" reconciler/rollout"], "pending")
+	has(t, f.leads[merged+" reconciler/rollout"], "https://vaults.example.com/")
 
 	want, _ := f.fleet(merged).Cluster("prod-eu")
 	s := f.seen["prod-eu"]

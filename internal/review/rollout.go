@@ -261,7 +261,7 @@ func (r *Reviewer) say(ctx context.Context, f *followed, state forge.State, word
 	if f.Status == key {
 		return nil
 	}
-	if err := r.Forge.SetStatus(ctx, f.Commit, forge.Status{Context: rolloutContext + r.Suffix, State: state, Description: words}); err != nil {
+	if err := r.Forge.SetStatus(ctx, f.Commit, forge.Status{Context: rolloutContext + r.Suffix, State: state, Description: words, URL: r.Page}); err != nil {
 		return fmt.Errorf("set the status %s: %w", rolloutContext, err)
 	}
 	f.Status = key

@@ -3,6 +3,8 @@ package settings
 import (
 	"net/http"
 	"net/netip"
+	"net/url"
+	"strings"
 
 	"golang.org/x/net/http/httpguts"
 	"gopkg.in/yaml.v3"
@@ -19,6 +21,7 @@ func (r *reader) http(n *yaml.Node, to *HTTP) {
 	var listen, token, proxy *yaml.Node
 	r.fields(n, "http",
 		key{"listen", func(n *yaml.Node) { listen = n; r.listen(n, "http.listen", &read.Listen) }},
+		key{"url", func(n *yaml.Node) { r.pageURL(n, &read.URL) }},
 		key{"token_file", func(n *yaml.Node) {
 			token = n
 			if r.path(n, "http.token_file", &read.TokenFile) {
@@ -46,6 +49,21 @@ func (r *reader) http(n *yaml.Node, to *HTTP) {
 	if len(r.problems) == before {
 		*to = read
 	}
+}
+
+// pageURL reads where people reach the page: news and statuses lead there.
+func (r *reader) pageURL(n *yaml.Node, to *string) {
+	var s string
+	if !r.text(n, "http.url", &s) {
+		return
+	}
+	u, err := url.Parse(s)
+	whole := err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil
+	if !whole || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" || strings.ContainsAny(s, "?#") {
+		r.at(n, "write it as https://reconciler.example.com; the page has to be at its root", "http.url is not the address of a site")
+		return
+	}
+	*to = u.Scheme + "://" + u.Host
 }
 
 func (r *reader) proxy(n *yaml.Node, to *TrustedProxy) {

@@ -284,6 +284,11 @@ func TestLoadRefuses(t *testing.T) {
 		"a memory without a unit":    {"history: {keep: 400}\n", "write it with its unit, as 400d"},
 		"a memory of lists":          {"history: {keep: [1d]}\n", "history.keep must be a duration"},
 		"another key of history":     {"history: {keeps: 400d}\n", "did you mean keep?"},
+		"a page below a path":        {"http: {listen: \"127.0.0.1:9180\", url: \"https://host/vaults\"}\n", "http.url is not the address of a site"},
+		"a page without a scheme":    {"http: {listen: \"127.0.0.1:9180\", url: host}\n", "write it as https://reconciler.example.com"},
+		"a page with a login":        {"http: {listen: \"127.0.0.1:9180\", url: \"https://u:canary@host\"}\n", "http.url is not the address of a site"},
+		"a page that is a script":    {"http: {listen: \"127.0.0.1:9180\", url: \"javascript://host\"}\n", "http.url is not the address of a site"},
+		"a page with a query":        {"http: {listen: \"127.0.0.1:9180\", url: \"https://host?\"}\n", "http.url is not the address of a site"},
 		"health nowhere":             {"http: {}\n", "http does not say where to listen"},
 		"a token in the clear":       {"http: {listen: \":9180\", token_file: t}\n", "the token would go there in the clear"},
 		"TLS for everybody":          {"http: {listen: \":9180\", tls: {cert: c, key: k}}\n", "is not asked who he is"},
@@ -572,6 +577,7 @@ func TestWhoMayAskOverHTTP(t *testing.T) {
 	for text, want := range map[string]HTTP{
 		`{listen: "127.0.0.1:9180"}`:                                                           {Listen: "127.0.0.1:9180"},
 		`{listen: "[::1]:9180", tls: {cert: c, key: k}}`:                                       {Listen: "[::1]:9180", TLS: TLS{"c", "k"}},
+		`{listen: "127.0.0.1:9180", url: "https://vaults.example.com:8443/"}`:                  {Listen: "127.0.0.1:9180", URL: "https://vaults.example.com:8443"},
 		`{listen: "127.0.0.1:9180", token_file: t}`:                                            {Listen: "127.0.0.1:9180", TokenFile: "t"},
 		`{listen: ":9180", token_file: t, tls: {cert: c, key: k}}`:                             {Listen: ":9180", TokenFile: "t", TLS: TLS{"c", "k"}},
 		`{listen: "10.1.0.9:9180", trusted_proxy: {networks: [10.1.0.5, "fd00::/8"]}}`:         {Listen: "10.1.0.9:9180", Proxy: TrustedProxy{some, "X-Forwarded-User"}},
@@ -606,7 +612,7 @@ func TestWhoMayAskOverHTTP(t *testing.T) {
 		`reconciler.yaml:4:30: http.trusted_proxy.networks: "10.1.0.5/8" has bits beyond its mask; write 10.0.0.0/8, or 10.1.0.5 for the one host`,
 		`reconciler.yaml:4:64: http.trusted_proxy.header "a b" is not the name of a header; write it as X-Forwarded-User`,
 		`reconciler.yaml:5:8: http.tls needs both a cert and a key; write it as tls: {cert: FILE, key: FILE}`,
-		`reconciler.yaml:6:3: unknown key "user" in http; known are: listen, token_file, trusted_proxy, tls`,
+		`reconciler.yaml:6:3: unknown key "user" in http; known are: listen, url, token_file, trusted_proxy, tls`,
 	}
 	if diff := cmp.Diff(want, said(file, problems)); diff != "" {
 		t.Errorf("problems (-want +got):\n%s", diff)

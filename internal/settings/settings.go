@@ -77,6 +77,7 @@ type Webhook struct {
 // he is.
 type HTTP struct {
 	Listen    string // address and port, or only :PORT for all addresses
+	URL       string // where people reach it, without a slash at the end; empty: nobody said
 	TokenFile string // what people and programs show
 	Proxy     TrustedProxy
 	TLS       TLS
