@@ -12,6 +12,7 @@ import (
 
 	"github.com/vaultfleet/reconciler/internal/admission"
 	"github.com/vaultfleet/reconciler/internal/git"
+	"github.com/vaultfleet/reconciler/internal/report"
 	"github.com/vaultfleet/reconciler/internal/settings"
 	"github.com/vaultfleet/reconciler/internal/signature"
 )
@@ -22,6 +23,7 @@ type branch struct {
 	*git.Repo
 	dir  string // of the clone, and of what is kept beside it
 	name string
+	of   string // its fleet, as the history has it
 	gate admission.Gate
 }
 
@@ -41,7 +43,7 @@ func (a *app) openBranch(ctx context.Context, h host, followed settings.Fleet) (
 		return branch{}, err
 	}
 	verify, err := verifier(repo, followed)
-	return branch{repo, dir, followed.Branch, admission.Gate{File: filepath.Join(dir, "admitted"), History: repo,
+	return branch{repo, dir, followed.Branch, followed.Words(), admission.Gate{File: filepath.Join(dir, "admitted"), History: repo,
 		Policy: admission.Policy(followed.Signatures.Policy), Verify: verify}}, err
 }
 
@@ -197,6 +199,11 @@ func (a *app) approveRewind(ctx context.Context, commit, reason string) error {
 	if err := b.gate.Approve(ctx, newest, word); err != nil {
 		return err
 	}
+	past := a.writes(h)
+	defer past.Close()
+	e := did(report.WordRewind, reason)
+	e.Commit = newest
+	past.Did(b.of, e)
 	a.say("Approved by %s: %s may go back to %.12s.", word.By, b.name, newest)
 	return nil
 }

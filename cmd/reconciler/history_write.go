@@ -2,9 +2,12 @@ package main
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/vaultfleet/reconciler/internal/daemon"
 	"github.com/vaultfleet/reconciler/internal/history"
+	"github.com/vaultfleet/reconciler/internal/report"
+	"github.com/vaultfleet/reconciler/pkg/diff"
 )
 
 // writes opens the history of a state folder to write it. A command says on stderr
@@ -39,6 +42,12 @@ func (h host) writes(tell func(err error, hint string)) *history.History {
 	return history.Open(h.settings.State, history.Options{Keep: h.settings.History.Keep, Tell: func(err error) {
 		tell(err, hintOf(err))
 	}})
+}
+
+// did is the word of a person that is no leave.
+func did(kind diff.LeaveKind, reason string) report.Event {
+	return report.Event{At: time.Now(), Kind: report.EventWord, Outcome: string(report.VerbGranted),
+		EventDetail: report.EventDetail{Word: &report.Word{Verb: report.VerbGranted, Kind: kind, By: who(), Reason: reason}}}
 }
 
 // fleetOf names a fleet to the history.

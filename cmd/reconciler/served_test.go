@@ -160,6 +160,7 @@ func TestABranchOnlyMovesForward(t *testing.T) {
 	call(64, "stands at "+one, "approve-rewind", two[:12], "--reason", "a test")
 	call(64, "stands at "+one, "approve-rewind", one[:11], "--reason", "a test")
 	call(0, "main may go back to "+one[:12], "approve-rewind", one[:12], "--reason", "a test")
+	call(0, one[:12]+"  granted  approved: the branch may go back, by ", "history")
 	call(5, one[:8], "plan")
 	call(1, "nothing is to approve", "approve-rewind", one[:12], "--reason", "a test")
 	check(t, os.Rename(s.Repo, s.Repo+".gone"))

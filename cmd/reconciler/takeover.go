@@ -96,6 +96,7 @@ func (t *takeover) run(ctx context.Context) error {
 	}
 	defer release()
 	t.take(ctx, epoch)
+	t.note(h)
 	return t.tell(epoch)
 }
 
@@ -251,6 +252,23 @@ func (t *takeover) take(ctx context.Context, epoch uint64) {
 			_, o.err = t.world.nodes.Node(o.target).Verb(ctx, fence, "takeover", nil, nil)
 		}
 	})
+}
+
+// note has the history know whose the nodes are from here on.
+func (t *takeover) note(h host) {
+	e := did(report.WordTakeover, t.reason)
+	e.Cluster = t.cluster
+	for _, o := range t.nodes {
+		if o.unknown == "" && o.err == nil {
+			e.Nodes = append(e.Nodes, o.target.Node)
+		}
+	}
+	if len(e.Nodes) == 0 {
+		return
+	}
+	past := t.writes(h)
+	defer past.Close()
+	past.Did("", e)
 }
 
 // tell says what became of each node, and which are left.

@@ -31,6 +31,7 @@ func TestATakeoverGoesOnAfterALostStateFolder(t *testing.T) {
 		t.Errorf("a refused apply made %q of the epoch %q", after, before)
 	}
 	taken := l.run(0, "takeover", "prod", "--reason", "the state folder is gone", "--yes").Stdout
+	l.want(l.run(0, "history").Stdout, "taken over: ", "the state folder is gone")
 	l.want(taken, n.Name+" obeys epoch", first, "of this installation now")
 	l.want(n.Must("cat /var/lib/reconciler-node/epoch"), l.installation())
 	l.run(5, "apply", "--yes")

@@ -102,6 +102,15 @@ type said struct {
 	leave   diff.Leave
 }
 
+// Did hears what a person did that is no leave: of a fleet, of a cluster, or of some
+// nodes of it.
+func (h *History) Did(fleet string, e report.Event) { h.queue(did{fleet, e}) }
+
+type did struct {
+	fleet string // empty: the cluster's
+	event report.Event
+}
+
 // SetKeep changes how long rows are kept.
 func (h *History) SetKeep(keep time.Duration) {
 	if h == nil {

@@ -48,6 +48,8 @@ func (h *History) transact(ctx context.Context, what any) error {
 		w.turn(x)
 	case said:
 		w.said(x)
+	case did:
+		w.event(cmp.Or(x.fleet, w.fleetOf(x.event.Cluster)), x.event.Cluster, x.event)
 	case Episode:
 		w.episode(x)
 	}

@@ -21,7 +21,7 @@ const (
 	EventPlan   EventKind = "plan"   // something else is to be done, or nothing any more
 	EventWave   EventKind = "wave"   // something was done
 	EventNode   EventKind = "node"   // a node was seen to be otherwise than before
-	EventWord   EventKind = "word"   // a person's: approve, hold, resume
+	EventWord   EventKind = "word"   // a person's: approve, hold, resume, takeover, approve-rewind
 	EventDrift  EventKind = "drift"  // something was found otherwise than the spec wants it, or is so no more
 	EventGap    EventKind = "gap"    // turns that could not be written down
 )
@@ -97,6 +97,12 @@ const (
 	VerbGranted Verb = "granted"
 	VerbLifted  Verb = "lifted"
 	VerbEnded   Verb = "ended" // its time was up
+)
+
+// Kinds of words that are no leave of a cluster's.
+const (
+	WordTakeover diff.LeaveKind = "takeover" // its nodes obey this installation
+	WordRewind   diff.LeaveKind = "rewind"   // the branch of a fleet may go back to a commit
 )
 
 // Word is what a person said, of the cluster or of one node.
@@ -291,6 +297,10 @@ func (w *Word) words(nodes []string) string {
 		words = "resumed, to be tried again: " + of
 	case w.Kind == diff.LeaveInit && w.Verb == VerbGranted:
 		words = "approved: " + of + " may be initialised"
+	case w.Kind == WordTakeover:
+		words = "taken over: " + of
+	case w.Kind == WordRewind:
+		words = "approved: the branch may go back"
 	default:
 		words = string(w.Verb) + " " + string(w.Kind) + ": " + of
 	}
