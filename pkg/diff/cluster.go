@@ -119,8 +119,8 @@ func (s *situation) wave() Wave {
 		}
 	}
 	next := free
-	if !slices.ContainsFunc(free, func(step Step) bool { return s.byHand(step) == nil }) {
-		next = append(free, s.single()...) // a hot fix that is left alone for a while delays nothing else
+	if len(next) == 0 {
+		next = s.single()
 	}
 	if step, ok := s.expired(); ok && !slices.ContainsFunc(next, s.repairs) {
 		next = Wave{step}
@@ -145,9 +145,7 @@ func (s *situation) identified(wave Wave) Wave {
 	var out Wave
 	for _, step := range wave {
 		step = identify(s.want, step)
-		if step.Cause = s.cause; s.putsBack(step) {
-			step.Cause = CauseDrift
-		}
+		step.Cause = s.cause
 		step.Needs, step.Goal = sortFacts(step.Needs), sortFacts(step.Goal)
 		if s.mayTry(step) {
 			out = append(out, step)

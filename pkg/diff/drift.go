@@ -103,9 +103,8 @@ func (d Drifted) Open() []Drift {
 
 // FindDrift holds one look against the spec. Old is the spec that the cluster was last
 // brought to, where it is another than the wanted one and can still be had: what
-// differs from the wanted one alone, or what that one wants to be another than before,
-// is pending. Without it all that differs is pending while a commit is on its way to a
-// cluster that may be acted on.
+// differs from the wanted one alone is pending. Without it all that differs is
+// pending while a commit is on its way to a cluster that may be acted on.
 func FindDrift(want desired.Cluster, old *desired.Cluster, have []actual.Node, m Memory, now time.Time) Drifted {
 	s := newSituation(want, have, m, now)
 	found := s.differences()
@@ -113,12 +112,12 @@ func FindDrift(want desired.Cluster, old *desired.Cluster, have []actual.Node, m
 	if s.cause == CauseCommit && want.Mode == desired.ModeEnforce {
 		pending = func(difference) bool { return true }
 		if old != nil {
-			type place struct{ node, path, want, have string }
+			type place struct{ node, path, have string }
 			before := map[place]bool{}
 			for _, d := range newSituation(*old, Asked(have, want, *old), m, now).differences() {
-				before[place{d.node, d.path, d.want, d.have}] = true
+				before[place{d.node, d.path, d.have}] = true
 			}
-			pending = func(d difference) bool { return !before[place{d.node, d.path, d.want, d.have}] }
+			pending = func(d difference) bool { return !before[place{d.node, d.path, d.have}] }
 		}
 	}
 	out := Drifted{Rows: s.grouped(found, pending), Unobserved: unseen(have), Compared: s.compared}

@@ -236,13 +236,10 @@ func stepsOf(p Plan) (steps []string) {
 }
 
 // look takes a look at some time and remembers what it noticed.
-func (s *scene) look(at time.Duration) Drifted { return s.lookFrom(nil, at) }
-
-// lookFrom is look while a commit is on its way from an old spec.
-func (s *scene) lookFrom(old *desired.Cluster, at time.Duration) Drifted {
+func (s *scene) look(at time.Duration) Drifted {
 	s.now = noon.Add(at)
 	s.memory = Remember(s.memory, s.want, s.have, s.now)
-	found := FindDrift(s.want, old, s.have, s.memory, s.now)
+	found := FindDrift(s.want, nil, s.have, s.memory, s.now)
 	s.memory = s.memory.Notice(found, s.have, s.now)
 	return found
 }
@@ -349,73 +346,6 @@ func TestDriftIsOnlyReportedWhereTheSpecSaysSo(t *testing.T) {
 	if steps := stepsOf(s.plan()); !slices.Contains(steps, "start eu-3") || slices.Contains(steps, "enable eu-3") {
 		t.Errorf("what is down is not brought back: %v %s", steps, show(s.plan()))
 	}
-}
-
-// A commit is on its way, and a node that is dead makes it long. What somebody changes
-// meanwhile is their hot fix all the same, unless the commit wants that very thing to be
-// another.
-func TestWhileACommitIsOnItsWayDriftIsStillDrift(t *testing.T) {
-	for _, x := range []struct {
-		name   string
-		damage func(*scene)
-		action Action
-		want   string // what becomes of it: as specs have it, where it is reported, where it is a fight
-	}{
-		{"what the commit does not touch", func(s *scene) { s.find("eu-2").Service.UnitFileState = "disabled" }, ActionEnable, "waits, noted, blocked"},
-		{"a value that it changes", func(s *scene) { s.change("eu-2", configPath, onDisk("log_level", `"trace"`)) }, ActionReload, "done, done, done"},
-		{"a value beside that one", func(s *scene) { s.change("eu-2", configPath, onDisk("ui", "false")) }, ActionReload, "done, done, done"},
-	} {
-		var became []string
-		for _, policy := range []func(*scene){
-			func(s *scene) {},
-			func(s *scene) { s.want.Drift.Report = true },
-			func(s *scene) {
-				for i := range s.memory.Drifts {
-					s.memory.Drifts[i].Opened = []time.Time{noon.Add(-3 * time.Hour), noon.Add(-2 * time.Hour), noon.Add(-time.Hour)}
-				}
-			},
-		} {
-			s, old := convergedScene(3), convergedScene(3).want
-			s.want.Drift.After = time.Minute
-			x.damage(s)
-			s.look(0)
-			if err := s.applyWant([]string{"config", "log_level", `"debug"`}); err != nil {
-				t.Fatal(err)
-			}
-			policy(s)
-			s.lookFrom(&old, time.Second)
-			became = append(became, s.becomes(x.action, "eu-2"))
-			if now, _ := s.plan().Next(); len(now) != 1 || now[0].Action != ActionReload {
-				t.Errorf("%s: the commit waits: %s", x.name, show(s.plan()))
-			}
-		}
-		if got := strings.Join(became, ", "); got != x.want {
-			t.Errorf("%s: %s, not %s", x.name, got, x.want)
-		}
-	}
-}
-
-// becomes is what a plan has become of a step on a node.
-func (s *scene) becomes(action Action, node string) string {
-	plan := s.plan()
-	for _, wave := range plan.Waves {
-		for _, step := range wave {
-			switch {
-			case step.Action != action || step.Node != node:
-			case step.Await != "":
-				return "waits"
-			default:
-				return "done"
-			}
-		}
-	}
-	if slices.ContainsFunc(plan.Blocks, func(b Block) bool { return b.Node == node && b.Reason == ReasonFight }) {
-		return "blocked"
-	}
-	if slices.ContainsFunc(plan.Notes, func(n Note) bool { return n.Node == node && strings.Contains(n.Why, "only reported") }) {
-		return "noted"
-	}
-	return "gone"
 }
 
 func TestWhoeverFightsIsNotFoughtForever(t *testing.T) {

@@ -26,8 +26,6 @@ type Episode struct {
 	Grew     time.Time   `json:"grew,omitzero"`      // when it came to another node last
 	Sure     time.Time   `json:"confirmed,omitzero"` // when it was seen again, this time
 	Gone     time.Time   `json:"gone,omitzero"`      // zero: it is there
-	// Pending says that a commit on its way wants it to be another, too.
-	Pending bool `json:"pending,omitempty"`
 }
 
 // Open says that the drift is there.
@@ -62,7 +60,6 @@ func (m Memory) Notice(found Drifted, have []actual.Node, now time.Time) Memory 
 	for _, e := range m.Drifts {
 		d, there := open[e.ID]
 		delete(open, e.ID)
-		e.Pending = !there && e.Open() && pending[e.ID]
 		switch {
 		case there:
 			e = e.again(d, blind, now)

@@ -11,32 +11,11 @@ import (
 //     the morning is not undone within the minute. Who asks for it now need not wait.
 //   - Not when it comes again and again: then somebody, or something, wants it
 //     otherwise, and a person has to say who is right.
-//
-// All of it holds also while a commit is on its way, which one dead node can make long:
-// for what the commit does not touch. A file that it changes is written whole.
-
-// putsBack says that all that a step does is to put back what somebody changed.
-func (s *situation) putsBack(step Step) bool {
-	noticed := func(path, file string) bool {
-		return slices.ContainsFunc(s.memory.Drifts, func(e Episode) bool {
-			return e.Open() && !e.Pending && touches(step, e) && (path == "" || e.Path == path && e.File == file)
-		})
-	}
-	switch {
-	case s.cause == CauseDrift:
-		return true
-	case !noticed("", ""):
-		return false
-	}
-	return !slices.ContainsFunc(s.differences(), func(d difference) bool {
-		return (d.node == "" || d.node == step.Node) && touches(step, Episode{Path: d.path, File: d.file}) && !noticed(d.path, d.file)
-	})
-}
 
 // heals says that a step may put back what somebody changed.
 func (s *situation) heals(step Step) bool {
 	starts := step.Action != ActionEnable // a unit that is not enabled starts as well
-	if !s.putsBack(step) || starts && s.repairs(step) {
+	if s.cause != CauseDrift || starts && s.repairs(step) {
 		return true
 	}
 	if s.want.Drift.Report {
@@ -62,7 +41,7 @@ func (s *situation) heals(step Step) bool {
 
 // byHand is the wait for drift.after; nil: it is over, or nobody changed anything.
 func (s *situation) byHand(step Step) *Wait {
-	if _, asked := s.memory.leave(LeaveHeal, step.Node, s.now); asked || !s.putsBack(step) {
+	if _, asked := s.memory.leave(LeaveHeal, step.Node, s.now); asked || s.cause != CauseDrift {
 		return nil
 	}
 	last := time.Time{}
