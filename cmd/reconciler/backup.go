@@ -40,6 +40,9 @@ func (a *app) backup(ctx context.Context, to string) error {
 	if err != nil {
 		return err
 	}
+	if err := h.ownState(); err != nil {
+		return err
+	}
 	state := h.settings.State
 	if _, err := os.Stat(state); err != nil {
 		return &exitError{code: exitFailed, err: fmt.Errorf("back up the state folder: %w", err), hint: "`state:` in " + h.settings.File + " names it"}

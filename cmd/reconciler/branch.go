@@ -29,6 +29,9 @@ type branch struct {
 
 // openBranch opens our clone of a repo. The repo itself is not contacted.
 func (a *app) openBranch(ctx context.Context, h host, followed settings.Fleet) (branch, error) {
+	if err := h.ownState(); err != nil {
+		return branch{}, err
+	}
 	server, err := serverOf(followed)
 	if err != nil {
 		return branch{}, err

@@ -14,7 +14,6 @@ import (
 
 	nodes "github.com/vaultfleet/reconciler/internal/host"
 	"github.com/vaultfleet/reconciler/internal/report"
-	"github.com/vaultfleet/reconciler/internal/store"
 	"github.com/vaultfleet/reconciler/pkg/actual"
 	"github.com/vaultfleet/reconciler/pkg/desired"
 )
@@ -97,7 +96,7 @@ func (a *app) checkHost(ctx context.Context, h host) []finding {
 			out = append(out, readable("notify."+name, file))
 		}
 	}
-	s, err := store.Open(h.settings.State)
+	s, err := h.openStore()
 	if err == nil {
 		err = s.Writable(ctx)
 	}

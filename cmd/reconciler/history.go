@@ -83,6 +83,9 @@ func (a *app) reads(ctx context.Context) (*history.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := h.ownState(); err != nil {
+		return nil, err
+	}
 	return history.Read(ctx, h.settings.State)
 }
 

@@ -40,7 +40,7 @@ func (a *app) inForce(ctx context.Context, h host, fleet opened) ([]wanted, []de
 	if fleet.repo == nil {
 		return whole, fleet.Broken, nil
 	}
-	s, err := store.Open(h.settings.State)
+	s, err := h.openStore()
 	if err != nil {
 		return nil, nil, err
 	}

@@ -173,7 +173,7 @@ func (a *app) remembered(ctx context.Context, cluster string, birth bool) (spoke
 	if err != nil {
 		return spoken{}, diff.Memory{}, err
 	}
-	s, err := store.Open(h.settings.State)
+	s, err := h.openStore()
 	if err != nil {
 		return spoken{}, diff.Memory{}, err
 	}

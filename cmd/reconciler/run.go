@@ -49,6 +49,9 @@ func (r *running) run(ctx context.Context) error {
 	if err := r.check(); err != nil {
 		return err
 	}
+	if err := r.here.ownState(); err != nil {
+		return err
+	}
 	place, err := lease.Daemon(ctx, r.here.settings.State)
 	var busy *lease.BusyError
 	switch {

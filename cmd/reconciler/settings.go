@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/user"
-	"strconv"
-	"syscall"
 
 	"github.com/vaultfleet/reconciler/internal/history"
 	"github.com/vaultfleet/reconciler/internal/settings"
@@ -37,32 +34,7 @@ func (a *app) host() (host, error) {
 		}
 		return host{}, problems[len(problems)-1]
 	}
-	if err := ownState(s.State); err != nil {
-		return host{}, err
-	}
 	return hostFrom(s, newLog(a.verbose, a.stderr))
-}
-
-// ownState refuses a state folder of another account's: the daemon that runs under that
-// one could not read what this one, were it root, leaves there.
-func ownState(dir string) error {
-	info, err := os.Stat(dir)
-	if err != nil {
-		return nil // it is made, or whoever opens it says what is wrong
-	}
-	of, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || int(of.Uid) == os.Geteuid() {
-		return nil
-	}
-	owner, become := strconv.Itoa(int(of.Uid)), "sudo -u"
-	if known, err := user.LookupId(owner); err == nil {
-		owner = known.Username
-	}
-	if os.Geteuid() == 0 {
-		become = "runuser -u"
-	}
-	return usage(fmt.Sprintf("run it as that account: %s %s -- reconciler …", become, owner),
-		"the state folder %s belongs to %s, who could not read what another account leaves there", dir, owner)
 }
 
 // hostFrom is the judgement of settings without a problem.

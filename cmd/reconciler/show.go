@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/vaultfleet/reconciler/internal/report"
-	"github.com/vaultfleet/reconciler/internal/store"
 	"github.com/vaultfleet/reconciler/pkg/diff"
 )
 
@@ -59,7 +58,7 @@ func (a *app) showDriftOf(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	s, err := store.Open(h.settings.State)
+	s, err := h.openStore()
 	if err != nil {
 		return err
 	}

@@ -64,7 +64,7 @@ func newWorld(h host) (*world, error) {
 		enforced: map[string]bool{}, ceremonies: map[string]*ceremony.Ceremony{}, targets: map[string][]actual.Target{},
 		tokens: map[string]func(context.Context) (secret.Bytes, error){}}
 	var err error
-	if w.store, err = store.Open(h.settings.State); err != nil {
+	if w.store, err = h.openStore(); err != nil {
 		return nil, err
 	}
 	if w.holder, err = lease.Installation(h.settings.State); err != nil {

@@ -148,7 +148,11 @@ func comment(ctx context.Context, t Tracker, is forge.Issue, n note, m Message) 
 	if !change || is.Locked || slices.Contains(n.Heard, m.ID()) {
 		return nil
 	}
-	return t.CommentIssue(ctx, is.Number, fit(harmless("**"+m.Title+"**\n\n"+markdown(m)), maxIssue, leftOut(m.Link)))
+	text := "**" + m.Title + "**\n\n" + markdown(m)
+	if m.Link != "" {
+		text += "\n" + m.Link + "\n"
+	}
+	return t.CommentIssue(ctx, is.Number, fit(harmless(text), maxIssue, leftOut(m.Link)))
 }
 
 func issueTitle(m Message) string { return "reconciler: " + m.Fleet }

@@ -142,6 +142,9 @@ func TestAnIssueIsOpenedEditedClosedAndOpenedAgain(t *testing.T) {
 		want("1 open 0") // neither is a change
 		must(t, send(Worse, false))
 		want("1 open 1")
+		if said := b.comments[1][0]; !strings.HasSuffix(said, "\nhttps://reconciler.internal/D-121\n") {
+			t.Errorf("the comment does not lead to the page:\n%s", said)
+		}
 		if text := unixLines(b.issues[1].Body); !strings.HasPrefix(text, issueMark("fleet.git")+"\n<!-- reconciler:note ") || !strings.HasSuffix(text, " -->\n### Drift of acme, page 5\n") || b.issues[1].Title != "reconciler: acme" {
 			t.Errorf("%s\n%s", b.issues[1].Title, text)
 		}

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"html"
 	"net"
 	"net/mail"
 	"net/textproto"
@@ -262,13 +263,15 @@ func (s *Mail) letter(m Message) *gomail.Msg {
 	_, domain, _ := strings.Cut(s.From.Address, "@")
 	l.SetMessageIDWithValue(m.ID() + "@" + domain)
 	l.SetGenHeader("Auto-Submitted", "auto-generated")
-	text := m.Text
+	text, page := m.Text, m.HTML
 	if m.Link != "" {
 		text += "\n\n" + m.Link + "\n"
+		link := html.EscapeString(m.Link)
+		page = strings.TrimSuffix(strings.TrimSpace(page), "</html>") + `<p><a href="` + link + `">` + link + "</a></p>\n</html>\n"
 	}
 	l.SetBodyString(gomail.TypeTextPlain, text)
 	if m.HTML != "" {
-		l.AddAlternativeString(gomail.TypeTextHTML, m.HTML)
+		l.AddAlternativeString(gomail.TypeTextHTML, page)
 	}
 	return l
 }

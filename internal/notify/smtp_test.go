@@ -306,7 +306,10 @@ func TestAMailHasBothTextsAndSaysWhatItIs(t *testing.T) {
 		t.Errorf("it is %s", kind)
 	}
 	parts := multipart.NewReader(one.Body, params["boundary"])
-	for _, want := range []string{"🔴 audit device: mode 0600 → 0644", "<p>audit device: mode 0600 → 0644</p>"} {
+	for _, want := range []string{
+		"🔴 audit device: mode 0600 → 0644\r\nprod-eu eu-1 eu-2\r\n\r\n\r\nhttps://reconciler.internal/D-121",
+		`<p>audit device: mode 0600 → 0644</p><p><a href="https://reconciler.internal/D-121">https://reconciler.internal/D-121</a></p>`,
+	} {
 		part, err := parts.NextRawPart()
 		must(t, err)
 		text, err := io.ReadAll(quotedprintable.NewReader(part))

@@ -257,7 +257,7 @@ func (r *Reviewer) rolled(ctx context.Context, f *followed, rollout report.Rollo
 }
 
 func (r *Reviewer) say(ctx context.Context, f *followed, state forge.State, words string) error {
-	key := string(state) + " " + words
+	key := strings.TrimSpace(string(state) + " " + words + " " + r.Page)
 	if f.Status == key {
 		return nil
 	}

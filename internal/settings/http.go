@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
@@ -58,12 +59,26 @@ func (r *reader) pageURL(n *yaml.Node, to *string) {
 		return
 	}
 	u, err := url.Parse(s)
-	whole := err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil
+	whole := err == nil && (u.Scheme == "https" || u.Scheme == "http") && isSite(u) && u.User == nil
 	if !whole || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" || strings.ContainsAny(s, "?#") {
 		r.at(n, "write it as https://reconciler.example.com; the page has to be at its root", "http.url is not the address of a site")
 		return
 	}
 	*to = u.Scheme + "://" + u.Host
+}
+
+// isSite says that a URL is of a host by its name or address, and of a port if of any.
+func isSite(u *url.URL) bool {
+	name := u.Hostname()
+	strange := func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '-')
+	}
+	at, err := netip.ParseAddr(name)
+	if named := name != "" && strings.IndexFunc(name, strange) < 0 && strings.Trim(name, ".-") != ""; !named && (err != nil || at.Zone() != "") {
+		return false
+	}
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	return !strings.HasSuffix(u.Host, ":") && (u.Port() == "" || err == nil && port > 0)
 }
 
 func (r *reader) proxy(n *yaml.Node, to *TrustedProxy) {
