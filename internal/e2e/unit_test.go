@@ -16,9 +16,9 @@ import (
 	"time"
 )
 
-// TestTheUnitRunsTheDaemon installs the program and its unit on a host, as
-// docs/operations.md has it, and leaves both to the systemd there. The account may
-// write its state folder and the key stores and nothing else, and within that a cluster
+// TestTheUnitRunsTheDaemon installs the program and its unit on a host on which root
+// began, hands it over to an account as the README has it, and leaves both to the systemd
+// there. The account may write its state folder and the key stores and nothing else, and within that a cluster
 // is born, kept and repaired. A daemon that hangs or is killed is started anew, and one
 // whose host boots again comes back.
 func TestTheUnitRunsTheDaemon(t *testing.T) {
@@ -31,7 +31,8 @@ func TestTheUnitRunsTheDaemon(t *testing.T) {
 	vault := l.Nodes[0]
 
 	l.part("it is ready when a commit is in force", func() {
-		s.host.Must("systemctl daemon-reload; systemctl enable --quiet --now reconciler")
+		s.host.Must("reconciler plan || [ $? = 5 ]") // the state folder is root's until then
+		s.host.Must(l.handOver())
 		l.want(s.show("ActiveState"), "active")
 		l.must(Until("a status that names the cluster", time.Minute, func() bool { return strings.Contains(s.show("StatusText"), "prod") }))
 		l.want(s.journal(), "msg=started", "commit="+l.head())
@@ -52,6 +53,9 @@ func TestTheUnitRunsTheDaemon(t *testing.T) {
 	l.part("a cluster is born from a shell on its host", func() {
 		s.run("approve --init prod --reason 'a new cluster'")
 		s.says("reason=confirm-keys")
+		alice, err := os.ReadFile(l.alice.File)
+		l.must(err)
+		s.host.Put("/run/alice.key", bytes.NewReader(alice), "reconciler", "0600")
 		s.run("keys confirm prod --identity /run/alice.key")
 		s.host.Must("rm /run/alice.key")
 		s.says(`msg="in sync"`)
@@ -59,6 +63,7 @@ func TestTheUnitRunsTheDaemon(t *testing.T) {
 			l.t.Error("Vault is not open")
 		}
 		s.run("plan --detailed-exitcode")
+		s.run("status")
 		s.run("history")
 	})
 	l.part("a reload takes what is right and leaves what is wrong", func() {
@@ -94,7 +99,7 @@ systemctl daemon-reload; systemctl restart reconciler`)
 		l.want(s.show("Result")+" "+s.show("ExecMainStatus"), "success 0")
 	})
 	l.part("the account owns nothing but what it was given", func() {
-		found := s.host.Must(`find / /run /dev/shm -xdev -user reconciler ! -path '/var/lib/reconciler*' ! -path '/srv/keys-*' ! -path '/etc/reconciler/*' ! -path '/home/reconciler*' ! -path '/proc/*' 2>/dev/null || :`)
+		found := s.host.Must(`find / /run /dev/shm -xdev -user reconciler ! -path '/var/lib/reconciler*' ! -path '/mnt/escrow/keys*' ! -path '/etc/reconciler/*' ! -path '/proc/*' 2>/dev/null || :`)
 		if found != "" {
 			l.t.Errorf("it left\n%s", found)
 		}
@@ -130,21 +135,17 @@ func (l *lab) install(host *Node) service {
 	settings, err := os.ReadFile(l.config)
 	l.must(err)
 	text := strings.NewReplacer(l.repo, "/srv/fleet.git", l.KnownHosts, "/etc/reconciler/known_hosts", filepath.Join(l.Dir, "releases"), "/srv/releases",
-		l.Key, "/etc/reconciler/id", l.identity.File, "/etc/reconciler/age.key", filepath.Join(l.Dir, "state"), "/var/lib/reconciler",
-		l.stores[0], "/srv/keys-1", l.stores[1], "/srv/keys-2").Replace(string(settings))
+		l.Key, "/etc/reconciler/id_ed25519", l.identity.File, "/etc/reconciler/age.key", filepath.Join(l.Dir, "state"), "/var/lib/reconciler",
+		l.stores[0], "/var/lib/reconciler-keys", l.stores[1], "/mnt/escrow/keys").Replace(string(settings))
 
-	// The rig's account of the same name is the one that logs in to nodes; here it is the daemon's.
-	host.Must(`usermod --home /var/lib/reconciler --shell /usr/sbin/nologin reconciler
-install -d -m 0750 -g reconciler /etc/reconciler
-install -d -m 0700 -o reconciler -g reconciler /srv/keys-1 /srv/keys-2
-mkdir -p /etc/systemd/system/reconciler.service.d
-printf '[Service]\nReadWritePaths=/srv/keys-1 /srv/keys-2\n' >/etc/systemd/system/reconciler.service.d/stores.conf`)
-	for path, from := range map[string]string{"/etc/reconciler/known_hosts": l.KnownHosts, "/etc/reconciler/id": l.Key, "/etc/reconciler/age.key": l.identity.File, "/run/alice.key": l.alice.File} {
+	// The rig's account of this name is for nodes to be logged in to: here it is the daemon's.
+	host.Must("userdel -r reconciler; mkdir -p /mnt/escrow; mkdir -m 0700 /etc/reconciler /var/lib/reconciler-keys /mnt/escrow/keys")
+	for path, from := range map[string]string{"/etc/reconciler/known_hosts": l.KnownHosts, "/etc/reconciler/id_ed25519": l.Key, "/etc/reconciler/age.key": l.identity.File} {
 		b, err := os.ReadFile(from)
 		l.must(err)
-		host.Put(path, bytes.NewReader(b), "reconciler", "0600")
+		host.Put(path, bytes.NewReader(b), "root", "0600")
 	}
-	host.Put("/etc/reconciler/reconciler.yaml", strings.NewReader(text), "root:reconciler", "0640")
+	host.Put("/etc/reconciler/reconciler.yaml", strings.NewReader(text), "root", "0644")
 	host.Put("/etc/systemd/system/reconciler.service", bytes.NewReader(unit), "root", "0644")
 	program, err := os.Open(binary)
 	l.must(err)
@@ -164,7 +165,7 @@ printf '[Service]\nReadWritePaths=/srv/keys-1 /srv/keys-2\n' >/etc/systemd/syste
 		if l.t.Failed() {
 			l.t.Logf("the daemon said\n%s", s.journal())
 		}
-		for from, to := range map[string]string{"/var/lib/reconciler": filepath.Join(l.Dir, "state"), "/srv/keys-1": l.stores[0], "/srv/keys-2": l.stores[1]} {
+		for from, to := range map[string]string{"/var/lib/reconciler": filepath.Join(l.Dir, "state"), "/var/lib/reconciler-keys": l.stores[0], "/mnt/escrow/keys": l.stores[1]} {
 			out, err := exec.Command("cp", "-a", "-T", filepath.Join(host.disk(), from), to).CombinedOutput()
 			if err != nil {
 				l.t.Errorf("copy %s: %v\n%s", from, err, out)
@@ -172,6 +173,21 @@ printf '[Service]\nReadWritePaths=/srv/keys-1 /srv/keys-2\n' >/etc/systemd/syste
 		}
 	})
 	return s
+}
+
+// handOver is what the README has its reader type to leave all to the daemon, but for the
+// look at a cluster that is born there already.
+func (l *lab) handOver() string {
+	l.t.Helper()
+	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	l.must(err)
+	_, after, found := strings.Cut(string(readme), "**9. Leave it to the daemon**")
+	_, after, begins := strings.Cut(after, "```sh\n")
+	block, _, ends := strings.Cut(after, "runuser -u reconciler -- reconciler status\n```")
+	if !found || !begins || !ends || !strings.Contains(block, "systemctl enable --now reconciler") {
+		l.t.Fatal("the README does not say how to leave it to the daemon")
+	}
+	return block
 }
 
 // run is a command of the operator's, as the account of the daemon.
