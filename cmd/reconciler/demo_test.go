@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -149,6 +150,9 @@ func TestTheDemoEndsWithItsReader(t *testing.T) {
 // TestTheDemoLeavesNothingBehind stops it in the middle of things.
 func TestTheDemoLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
+	if signal.Ignored(syscall.SIGHUP) { // nohup; what we start would ignore it as well
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	}
 	for _, at := range []struct {
 		line   string
 		signal syscall.Signal

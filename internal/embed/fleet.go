@@ -7,8 +7,10 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
+	"syscall"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -40,7 +42,8 @@ type Fleet struct {
 	Nodes  []*Node
 	Shared string // folder that all nodes see
 
-	run string // folder of the sockets; their names must be short
+	run  string         // folder of the sockets; their names must be short
+	hups chan os.Signal // those that this process was told to ignore; nil: it was not
 }
 
 // New makes the nodes and boots them. The caller closes the fleet.
@@ -50,6 +53,10 @@ func New(o Options) (*Fleet, error) {
 		return nil, fmt.Errorf("make a folder for the sockets: %w", err)
 	}
 	f := &Fleet{run: run}
+	if signal.Ignored(syscall.SIGHUP) { // nohup; a service is not deaf for that
+		f.hups = make(chan os.Signal, 1)
+		signal.Notify(f.hups, syscall.SIGHUP)
+	}
 	if err := f.boot(o); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -97,6 +104,9 @@ func (f *Fleet) Close() error {
 	var failed []error
 	for _, n := range f.Nodes {
 		failed = append(failed, n.close())
+	}
+	if f.hups != nil {
+		signal.Stop(f.hups)
 	}
 	return errors.Join(append(failed, os.RemoveAll(f.run))...)
 }
