@@ -378,6 +378,7 @@ func TestTooManyMessagesPushOutTheOldestDigests(t *testing.T) {
 		o, log, _ := open(t, t.TempDir(), map[string]Sink{"a": a})
 		o.workers["a"].queue.limits = limits{4, 1 << 20}
 		put(t, o, New, "a", "1")
+		synctest.Wait() // it was tried: one that is under way would not be given up
 		put(t, o, Digest, "a", "d1", "d2")
 		put(t, o, New, "a", "2", "3", "4")
 		put(t, o, Digest, "a", "d3") // not worth one of those
