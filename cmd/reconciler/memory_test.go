@@ -96,6 +96,7 @@ ssh: {key: id}
 		b.ReportMetric(charged(), "MiB-charged") // as systemctl status has it
 	}
 	end()
+	b.ReportMetric((cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds(), "cpu-s")
 	looked := 0
 	hosts.looked.Range(func(any, any) bool { looked++; return true })
 	if looked != 3*clusters {

@@ -111,14 +111,17 @@ func (d *daemon) until(what string, done func() bool) {
 // says waits for one line of the log that holds all of these words.
 func (d *daemon) says(words ...string) {
 	d.l.t.Helper()
-	d.until("a line with "+strings.Join(words, " and "), func() bool {
-		for line := range strings.Lines(d.Stderr()) {
-			if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) }) {
-				return true
-			}
+	d.until("a line with "+strings.Join(words, " and "), func() bool { return oneLineSays(d.Stderr(), words) })
+}
+
+// oneLineSays looks for a line of a text that holds all of these words.
+func oneLineSays(text string, words []string) bool {
+	for line := range strings.Lines(text) {
+		if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) }) {
+			return true
 		}
-		return false
-	})
+	}
+	return false
 }
 
 func (d *daemon) inSyncWith(commit string) { d.l.t.Helper(); d.says(`msg="in sync"`, "commit="+commit) }

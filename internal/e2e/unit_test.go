@@ -18,9 +18,9 @@ import (
 
 // TestTheUnitRunsTheDaemon installs the program and its unit on a host on which root
 // began, hands it over to an account as the README has it, and leaves both to the systemd
-// there. The account may write its state folder and the key stores and nothing else, and within that a cluster
-// is born, kept and repaired. A daemon that hangs or is killed is started anew, and one
-// whose host boots again comes back.
+// there. The daemon may write its state folder and the key stores and nothing else, and
+// within that a cluster is born, kept and repaired. One that hangs or is killed is started
+// anew, and one whose host boots again comes back.
 func TestTheUnitRunsTheDaemon(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	l := newLab(t, 2)
@@ -214,14 +214,7 @@ func (s service) journal() string {
 // says waits for one line of the daemon that holds all of these words.
 func (s service) says(words ...string) {
 	s.l.t.Helper()
-	s.l.must(Until("a line with "+strings.Join(words, " and "), 10*time.Minute, func() bool {
-		for line := range strings.Lines(s.journal()) {
-			if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) }) {
-				return true
-			}
-		}
-		return false
-	}))
+	s.l.must(Until("a line with "+strings.Join(words, " and "), 10*time.Minute, func() bool { return oneLineSays(s.journal(), words) }))
 }
 
 // repairs kills Vault on a node, and waits until it is open again.

@@ -263,15 +263,22 @@ func (s *Mail) letter(m Message) *gomail.Msg {
 	_, domain, _ := strings.Cut(s.From.Address, "@")
 	l.SetMessageIDWithValue(m.ID() + "@" + domain)
 	l.SetGenHeader("Auto-Submitted", "auto-generated")
-	text, page := m.Text, m.HTML
+	text := m.Text
 	if m.Link != "" {
 		text += "\n\n" + m.Link + "\n"
-		link := html.EscapeString(m.Link)
-		page = strings.TrimSuffix(strings.TrimSpace(page), "</html>") + `<p><a href="` + link + `">` + link + "</a></p>\n</html>\n"
 	}
 	l.SetBodyString(gomail.TypeTextPlain, text)
 	if m.HTML != "" {
-		l.AddAlternativeString(gomail.TypeTextHTML, page)
+		l.AddAlternativeString(gomail.TypeTextHTML, linked(m.HTML, m.Link))
 	}
 	return l
+}
+
+// linked is a page whose last line leads to more.
+func linked(page, link string) string {
+	if link == "" {
+		return page
+	}
+	link = html.EscapeString(link)
+	return strings.TrimSuffix(strings.TrimSpace(page), "</html>") + `<p><a href="` + link + `">` + link + "</a></p>\n</html>\n"
 }

@@ -69,7 +69,7 @@ type kept struct {
 	calendar             schedule.Calendar
 	committed, converged time.Time
 	restarts             []time.Time // ends of the openings that they began in
-	hurt                 bool        // between the first and the last of them
+	hurt                 bool        // after the first of them
 	late                 bool        // one began after its window
 	wrong                []string
 }
