@@ -103,16 +103,15 @@ func (d Drifted) Open() []Drift {
 
 // FindDrift holds one look against the spec. Old is the spec that the cluster was last
 // brought to, where it is another than the wanted one and can still be had: what
-// differs from the wanted one alone is pending. Without it, or where another spec was
-// acted on in between, all that differs is pending while a commit is on its way to a
-// cluster that may be acted on.
+// differs from the wanted one alone is pending. Without it all that differs is
+// pending while a commit is on its way to a cluster that may be acted on.
 func FindDrift(want desired.Cluster, old *desired.Cluster, have []actual.Node, m Memory, now time.Time) Drifted {
 	s := newSituation(want, have, m, now)
 	found := s.differences()
 	pending := func(difference) bool { return false }
 	if s.cause == CauseCommit && want.Mode == desired.ModeEnforce {
 		pending = func(difference) bool { return true }
-		if old != nil && !m.Accepted.Torn {
+		if old != nil {
 			type place struct{ node, path, have string }
 			before := map[place]bool{}
 			for _, d := range newSituation(*old, Asked(have, want, *old), m, now).differences() {

@@ -392,30 +392,6 @@ func TestWhatAReloadBySomebodyElseBroughtIsTakenBack(t *testing.T) {
 	}
 }
 
-// What a commit did that came half-way and was followed by another one is our own work.
-func TestWhatACommitInBetweenDidIsNoDrift(t *testing.T) {
-	s, old := convergedScene(3), convergedScene(3).want
-	s.memory.Accepted = Accepted{Commit: "c0", Digest: old.Digest}
-	between := s.want
-	between.Digest = "spec-1b"
-	s.memory = s.memory.Accept(between, "c1")
-	s.change("eu-2", configPath, onDisk("log_level", `"debug"`)) // that far it came
-	if err := s.applyWant([]string{"config", "ui", "false"}); err != nil {
-		t.Fatal(err)
-	}
-	s.memory = s.memory.Accept(s.want, "c2")
-	s.memory = s.memory.Accept(s.want, "c2")
-	for _, line := range s.drifted(&old) {
-		if !strings.HasSuffix(line, "pending") {
-			t.Errorf("%s", line)
-		}
-	}
-	s.memory = s.memory.Converged(s.want, "c2", s.now)
-	if lines := s.drifted(&old); len(lines) == 0 || strings.HasSuffix(lines[0], "pending") {
-		t.Errorf("after it converged: %v", lines)
-	}
-}
-
 // Who goes back to a spec that was good once undoes our own work, and nobody's by hand.
 func TestTheWayBackFromAnInterruptedRolloutIsNoDrift(t *testing.T) {
 	s := convergedScene(3)

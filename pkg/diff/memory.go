@@ -30,9 +30,6 @@ type Memory struct {
 type Accepted struct {
 	Commit string `json:"commit"`
 	Digest string `json:"digest"`
-	// Torn says that yet another one was acted on since the last that the cluster
-	// converged on: what differs from both may be of its making.
-	Torn bool `json:"torn,omitempty"`
 }
 
 // Standing is a spec that a cluster converged on. Since is zero while it is
@@ -170,8 +167,7 @@ func (m Memory) Member(name string) Member {
 // such as a folder's, leaves no trace: there would be no way back to it.
 func (m Memory) Accept(want desired.Cluster, commit string) Memory {
 	if commit != "" && m.Accepted.Digest != want.Digest {
-		torn := m.Accepted.Torn || m.Accepted.Commit != "" && m.Accepted.Digest != m.Good.Digest
-		m.Accepted = Accepted{Commit: commit, Digest: want.Digest, Torn: torn}
+		m.Accepted = Accepted{Commit: commit, Digest: want.Digest}
 		m.Good.Since, m.Good.First = time.Time{}, time.Time{} // also where it was this very spec once
 	}
 	return m

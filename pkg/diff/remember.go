@@ -107,7 +107,7 @@ func (m Memory) Converged(want desired.Cluster, commit string, now time.Time) Me
 			good.First = good.Since
 		}
 	}
-	m.Good, m.Accepted.Torn = good, false
+	m.Good = good
 	m.CAs = nil
 	if want.CA != nil {
 		m.CAs = [][]byte{want.CA}
