@@ -50,7 +50,6 @@ type link struct {
 	sessions *slots
 	opening  chan struct{} // tunnels that wait for the peer's answer
 	done     chan struct{} // closed when the connection is over
-	asking   atomic.Bool   // a keepalive waits for its answer
 
 	once  sync.Once
 	cause atomic.Pointer[error] // why we ended it; nil: the peer did
@@ -62,16 +61,14 @@ func newLink(conn ssh.Conn, channels <-chan ssh.NewChannel, requests <-chan *ssh
 		opening: make(chan struct{}, maxOpening), done: make(chan struct{}),
 	}
 	go l.serve(channels, requests)
+	time.AfterFunc(keepaliveInterval, l.keepalive)
 	return l
 }
 
-// serve refuses all that a server may ask of a client, and has one asked that was not
-// heard of. It ends with the connection. It is one goroutine for both: what waits on an
-// idle connection costs a stack.
+// serve refuses all that a server may ask of a client. It ends with the
+// connection.
 func (l *link) serve(channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
 	defer close(l.done)
-	ticker := time.NewTicker(keepaliveInterval)
-	defer ticker.Stop()
 	for channels != nil || requests != nil {
 		select {
 		case c, open := <-channels:
@@ -86,25 +83,29 @@ func (l *link) serve(channels <-chan ssh.NewChannel, requests <-chan *ssh.Reques
 				continue
 			}
 			_ = r.Reply(false, nil)
-		case <-ticker.C:
-			silent := time.Since(time.Unix(0, l.wire.heard.Load())) >= keepaliveInterval
-			if silent && l.asking.CompareAndSwap(false, true) {
-				go l.keepalive()
-			}
 		}
 	}
 }
 
 // keepalive notices a peer that is gone without a word. The question itself
-// may block for ever, so its deadline is a timer that cuts the wire.
+// may block for ever, so its deadline is a timer that cuts the wire. A timer calls it,
+// and it sets the next one until the connection is over: a goroutine that waits would
+// cost each idle connection a stack, and serve may hang where a peer does not read.
 func (l *link) keepalive() {
-	defer l.asking.Store(false)
-	const patience = keepaliveInterval * keepaliveMisses
-	deadline := time.AfterFunc(patience, func() { l.kill(fmt.Errorf("no answer to keepalives for %v", patience)) })
-	defer deadline.Stop()
-	if _, _, err := l.conn.SendRequest("keepalive@openssh.com", true, nil); err == nil {
+	if l.dead() {
+		return
+	}
+	if time.Since(time.Unix(0, l.wire.heard.Load())) >= keepaliveInterval {
+		const patience = keepaliveInterval * keepaliveMisses
+		deadline := time.AfterFunc(patience, func() { l.kill(fmt.Errorf("no answer to keepalives for %v", patience)) })
+		_, _, err := l.conn.SendRequest("keepalive@openssh.com", true, nil)
+		deadline.Stop()
+		if err != nil {
+			return // the connection is over
+		}
 		l.wire.trips.Add(1)
 	}
+	time.AfterFunc(keepaliveInterval, l.keepalive)
 }
 
 // kill cuts the wire: the only thing that ends every wait on it, whatever the
