@@ -53,6 +53,9 @@ func (a *app) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := h.ownState(); err != nil {
+		return err
+	}
 	findings := []finding{{What: h.settings.File, OK: true}}
 	findings = append(findings, a.checkHost(ctx, h)...)
 	fleets, err := a.open(ctx, h)

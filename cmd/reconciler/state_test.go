@@ -22,7 +22,7 @@ func TestAStateFolderOfAnotherAccountIsRefused(t *testing.T) {
 		check(t, os.Chown(others, nobody, nobody))
 	}
 	t.Setenv("RECONCILER_STATE", others)
-	for _, command := range [][]string{{"history"}, {"show", "D-1"}, {"plan"}, {"run", "--once"}, {"hold", "prod", "--reason", "x"}, {"backup", dir}, {"approve-rewind", "0123456789ab", "--reason", "x"}} {
+	for _, command := range [][]string{{"history"}, {"show", "D-1"}, {"plan"}, {"status"}, {"check"}, {"run", "--once"}, {"hold", "prod", "--reason", "x"}, {"backup", dir}, {"approve-rewind", "0123456789ab", "--reason", "x"}} {
 		var out, said bytes.Buffer
 		code := run(append([]string{"--config", config}, command...), nil, &out, &said)
 		if code != exitUsage || !strings.Contains(said.String(), "belongs to ") || !strings.Contains(said.String(), way) || !strings.Contains(said.String(), "chown -R") {

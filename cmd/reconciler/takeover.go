@@ -36,7 +36,7 @@ func newTakeover(a *app) *cobra.Command {
 			return t.run(cmd.Context())
 		},
 	}
-	cmd.Flags().StringVar(&t.reason, "reason", "", "why, for whoever reads what was printed")
+	cmd.Flags().StringVar(&t.reason, "reason", "", "why, for whoever reads it later")
 	cmd.Flags().BoolVar(&t.yes, "yes", false, "do not ask")
 	return cmd
 }
@@ -47,6 +47,7 @@ type takeover struct {
 	cluster string
 	reason  string
 	yes     bool
+	of      string // its fleet, as the history has it
 
 	world *world
 	nodes []obedience
@@ -129,6 +130,7 @@ func (t *takeover) wanted(ctx context.Context, h host) (desired.Cluster, error) 
 		return desired.Cluster{}, err
 	}
 	fleet, _ := ofCluster(fleets, t.cluster)
+	t.of = fleetOf(fleet)
 	fleet.Fleet = h.judged(fleet.Fleet)
 	want, ok := fleet.Cluster(t.cluster)
 	switch {
@@ -268,7 +270,7 @@ func (t *takeover) note(h host) {
 	}
 	past := t.writes(h)
 	defer past.Close()
-	past.Did("", e)
+	past.Did(t.of, e)
 }
 
 // tell says what became of each node, and which are left.

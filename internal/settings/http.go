@@ -71,7 +71,7 @@ func (r *reader) pageURL(n *yaml.Node, to *string) {
 func isSite(u *url.URL) bool {
 	name := u.Hostname()
 	strange := func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '-')
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '-' || r == '_')
 	}
 	at, err := netip.ParseAddr(name)
 	if named := name != "" && strings.IndexFunc(name, strange) < 0 && strings.Trim(name, ".-") != ""; !named && (err != nil || at.Zone() != "") {
